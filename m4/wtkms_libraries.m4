@@ -1,0 +1,49 @@
+# The libraries we build on. libbson and libyaml are linked statically into the module: a host may
+# export symbols of its own copies (mongod does), and the module's must not meet them.
+
+# WTKMS_STATIC_LIBRARY(VARIABLE, NAME, SYMBOL): find libNAME.a; VARIABLE_STATIC_LIBS is its path,
+# or -lNAME where only the shared one is installed.
+AC_DEFUN([WTKMS_STATIC_LIBRARY], [
+  AC_MSG_CHECKING([for a static lib$2])
+  wtkms_a=`$CC $CFLAGS -print-file-name=lib$2.a`
+  AS_IF([test -f "$wtkms_a"], [AC_SUBST([$1_STATIC_LIBS], ["$wtkms_a"]) AC_MSG_RESULT([$wtkms_a])],
+    [AC_MSG_RESULT([no])
+     AC_MSG_ERROR([lib$2.a is needed: the module links it statically])])
+])
+
+AC_DEFUN([WTKMS_LIBRARIES], [
+  PKG_CHECK_MODULES([CRYPTO], [libcrypto >= 3.0])
+  PKG_CHECK_MODULES([BSON], [libbson-static-1.0 >= 1.23])
+  PKG_CHECK_MODULES([YAML], [yaml-0.1 >= 0.2.5])
+  PKG_CHECK_MODULES([ISAL], [libisal >= 2.30])
+  PKG_CHECK_MODULES([CUNIT], [cunit >= 2.1], [have_cunit=yes], [have_cunit=no])
+  AM_CONDITIONAL([HAVE_CUNIT], [test "$have_cunit" = yes])
+  WTKMS_STATIC_LIBRARY([BSON], [bson-static-1.0])
+  WTKMS_STATIC_LIBRARY([YAML], [yaml])
+  AC_ARG_VAR([WIREDTIGER_CFLAGS], [C compiler flags that find wiredtiger.h])
+  wtkms_save_CPPFLAGS=$CPPFLAGS
+  CPPFLAGS="$CPPFLAGS $WIREDTIGER_CFLAGS"
+  AC_CHECK_HEADERS([wiredtiger.h wiredtiger_ext.h], [],
+    [AC_MSG_ERROR([wiredtiger.h is needed (Debian: libwiredtiger-dev, or WIREDTIGER_CFLAGS=-I...)])],
+    [[#ifdef HAVE_WIREDTIGER_H
+#include <wiredtiger.h>
+#endif]])
+  CPPFLAGS=$wtkms_save_CPPFLAGS
+])
+
+AC_DEFUN([WTKMS_SUMMARY], [
+  AC_MSG_NOTICE([
+  wiredtiger-kms $PACKAGE_VERSION
+    compiler        $CC $CFLAGS
+    our flags       $WTKMS_CFLAGS
+    linker flags    $WTKMS_LDFLAGS
+    OpenSSL         `$PKG_CONFIG --modversion libcrypto`
+    libbson         `$PKG_CONFIG --modversion libbson-1.0` (static)
+    libyaml         `$PKG_CONFIG --modversion yaml-0.1` (static)
+    ISA-L           `$PKG_CONFIG --modversion libisal`
+    CUnit           $have_cunit (make check needs it)
+    sanitizer       $enable_sanitizer
+    coverage        $enable_coverage
+    fuzzers         $enable_fuzzers
+    install under   $prefix])
+])
