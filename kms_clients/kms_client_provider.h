@@ -1,0 +1,43 @@
+/*
+ * kms_clients/kms_client_provider.h -- What a provider implements. Included by this folder only.
+ *
+ * Each provider is one file that defines one const KMS_PROVIDER. Request building and reply parsing
+ * are pure functions of their own, so that vectors and fuzzers need no server.
+ */
+#ifndef WTKMS_KMS_CLIENTS_KMS_CLIENT_PROVIDER_H
+#define WTKMS_KMS_CLIENTS_KMS_CLIENT_PROVIDER_H
+
+#include "kms_clients/kms_client.h"
+
+typedef struct {
+    const char *name;             /* as in `provider:` */
+    const CONFIG_OPTION *options; /* of an entry, beside the common ones */
+    size_t options_size;          /* of the structure that they fill */
+    bool can_unwrap;
+    bool has_network;             /* takes the options of kms_client_network_options too */
+
+    /* Required. open receives the filled structure, which the caller keeps and releases; state is
+     * freed by close. *key_idp, owned by the state, is what kms_client_key returns. */
+    int (*open)(const void *options, const CONFIG_NODE *entry, const LOG *log, void **statep,
+      const char **key_idp, STATUS *status) WTKMS_CHECKED;
+    void (*close)(void *state);
+    int (*wrap)(void *state, int timeout_ms, const KMS_CONTEXT *context, const SECRET *plaintext,
+      KMS_WRAPPED *wrapped, STATUS *status) WTKMS_CHECKED;
+    int (*key_id_check)(const char *key_id, STATUS *status) WTKMS_CHECKED;
+
+    /* Optional. Without matches, identifiers are compared byte by byte; without unwrap the provider
+     * only wraps; without describe the state is KMS_KEY_UNKNOWN. */
+    bool (*matches)(const void *state, const char *key_id);
+    int (*unwrap)(void *state, int timeout_ms, const KMS_CONTEXT *context,
+      const KMS_RECORDED *recorded, SECRET **plaintextp, STATUS *status) WTKMS_CHECKED;
+    int (*describe)(void *state, int timeout_ms, const char *key_id, KMS_KEY_INFO *info,
+      STATUS *status) WTKMS_CHECKED;
+} KMS_PROVIDER;
+
+extern const KMS_PROVIDER kms_local;
+extern const KMS_PROVIDER kms_publickey;
+
+/* kms_client_providers -- All of them, ended by NULL. */
+extern const KMS_PROVIDER *const kms_client_providers[];
+
+#endif
