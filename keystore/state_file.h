@@ -1,0 +1,52 @@
+/*
+ * keystore/state_file.h -- HOME/wtkms.state: what the host that has the home open tells others.
+ *
+ * Layer: keystore. Written by the extension at open, when it takes a new generation of the keystore
+ * into use, and at close; read by wtkms. JSON, never sealed and never believed for anything but
+ * information: whoever can write the home can write this file. Thread-safe: no shared state.
+ */
+#ifndef WTKMS_KEYSTORE_STATE_FILE_H
+#define WTKMS_KEYSTORE_STATE_FILE_H
+
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATE_FILE "wtkms.state"
+#define STATE_FILE_MAX_BYTES (1024 * 1024)
+
+typedef struct {
+    char *scope;
+    char *provider;
+    char *key_id;
+    char *credential;
+} STATE_FILE_OPENED;
+
+typedef struct {
+    int64_t pid;
+    char *uuid;     /* of the keystore, text */
+    char *node;
+    char *module_version;
+    char *engine_version;
+    int64_t generation; /* in use */
+    int64_t started_at, updated_at;
+    int64_t closed_at; /* 0 while open */
+    STATE_FILE_OPENED *opened; /* which recipient opened each scope */
+    size_t opened_count;
+} STATE_FILE_CONTENT;
+
+/*
+ * state_file_write -- Replace the file. STATUS_IO, STATUS_NO_MEMORY.
+ */
+int state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * state_file_read -- Read it; *contentp is NULL when there is none. Unknown fields are ignored, for
+ *     a newer extension may write more. The caller frees *contentp. STATUS_CORRUPT, STATUS_IO.
+ */
+int state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
+void state_file_free(STATE_FILE_CONTENT *content);
+
+#endif
