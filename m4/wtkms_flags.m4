@@ -26,7 +26,7 @@ AC_DEFUN([WTKMS_TRY_LDFLAG], [
 
 AC_DEFUN([WTKMS_WARNINGS], [
   AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [warnings are errors (for developers)])], [], [enable_werror=no])
-  WTKMS_CFLAGS="-std=gnu11 -fvisibility=hidden"
+  WTKMS_CFLAGS="-std=gnu11 -D_GNU_SOURCE -fvisibility=hidden"
   m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
     -Wcast-align -Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough
     -Wdate-time -Wnull-dereference -Wlogical-op -Wduplicated-cond -Wduplicated-branches
@@ -53,7 +53,7 @@ AC_DEFUN([WTKMS_SANITIZER], [
     [yes], [AC_MSG_ERROR([--enable-sanitizer wants a list: address,undefined or thread])],
     [WTKMS_CFLAGS="$WTKMS_CFLAGS -fsanitize=$enable_sanitizer -fno-sanitize-recover=all -fno-omit-frame-pointer"
      WTKMS_LDFLAGS="$WTKMS_LDFLAGS -fsanitize=$enable_sanitizer"
-     AC_DEFINE_UNQUOTED([WTKMS_SANITIZER], ["$enable_sanitizer"], [the sanitizers this was built with])])
+     AC_DEFINE_UNQUOTED([WTKMS_SANITIZERS], ["$enable_sanitizer"], [the sanitizers this was built with])])
   AM_CONDITIONAL([SANITIZER], [test "$enable_sanitizer" != no])
   AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers], [build the libFuzzer programs (clang)])],
     [], [enable_fuzzers=no])
