@@ -3,7 +3,8 @@
  *
  * Layer: crypto. Nothing here allocates, locks or enters the kernel per unit, but to draw a new
  * write stream. Contexts live in a striped pool; a thread takes a free slot by an atomic flag, so no
- * two threads wait for each other and nothing is left behind when a host thread ends.
+ * two threads wait for each other (up to 64 at once) and nothing is left behind when a host thread
+ * ends. A child after fork(2) may go on with what its parent had.
  *
  * A UNIT_KEY is one data key, prepared. A UNIT_CIPHER is the encrypting side of one keyid: it has
  * an active key and a pool of write streams. A write stream draws the first 12 nonce bytes at random
@@ -25,14 +26,16 @@ typedef struct unit_cipher UNIT_CIPHER;
 
 /*
  * unit_cipher_library_open, unit_cipher_library_close -- Fetch the ciphers and make the shared
- *     pool; counted, so several connections of one process may each call both. Not per unit.
+ *     pool; counted, so several connections of one process may each call both. Everything below
+ *     needs it open; the last close wipes the keys that contexts hold and gives all memory back.
  */
 int unit_cipher_library_open(STATUS *status) WTKMS_CHECKED;
 void unit_cipher_library_close(void);
 
 /*
  * unit_key_new -- Prepare a data key of 32 bytes (copied). The caller frees *keyp, after every
- *     UNIT_CIPHER that had it and every thread that decrypts with it is done.
+ *     UNIT_CIPHER that had it and every thread that decrypts with it is done; freeing also takes the
+ *     key out of the shared pool's contexts. STATUS_INTERNAL, STATUS_NO_MEMORY.
  */
 int unit_key_new(
   uint64_t data_key_id, const SECRET *data_key, UNIT_KEY **keyp, STATUS *status) WTKMS_CHECKED;
@@ -62,9 +65,12 @@ int unit_encrypt(UNIT_CIPHER *cipher, const uint8_t *src, size_t src_len, uint8_
   size_t dst_len, size_t *result_lenp, STATUS *status) WTKMS_CHECKED;
 
 /*
- * unit_decrypt -- Decrypt a unit with a key, which must be the one its header names (checked). dst
- *     receives unit_len - UNIT_OVERHEAD bytes, dst_len at least. Thread-safe. STATUS_BAD_UNIT when
- *     the unit is malformed or does not authenticate; dst is then zeroed.
+ * unit_decrypt -- Decrypt a unit with a key, which must be the one its header names: else
+ *     STATUS_NO_KEY, and nothing is tried. dst receives unit_len - UNIT_OVERHEAD bytes; when dst_len
+ *     is less, STATUS_REFUSED. unit and dst must not overlap; unit is never written to. Thread-safe.
+ *     STATUS_BAD_UNIT when the unit is malformed, or does not authenticate: dst is then zeroed. What
+ *     unit_parse says of formats of later versions, STATUS_NO_KEY, is passed on. STATUS_INTERNAL
+ *     when OpenSSL fails, STATUS_NO_MEMORY.
  */
 int unit_decrypt(const UNIT_KEY *key, const uint8_t *unit, size_t unit_len, uint8_t *dst,
   size_t dst_len, size_t *result_lenp, STATUS *status) WTKMS_CHECKED;

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 /* EVP takes lengths as int; nothing that goes through here comes near it. */
@@ -112,9 +113,11 @@ xaes_open(const SECRET *key, const uint8_t nonce[XAES_NONCE_LEN], const void *aa
         (aad_len > 0 && !EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aad_len)) ||
         (len > 0 && !EVP_DecryptUpdate(ctx, out, &n, in, (int)len)))
         ret = openssl_error(status, STATUS_INTERNAL, "xaes", "XAES-256-GCM decryption");
-    else if (!EVP_DecryptFinal_ex(ctx, tag, &n))
-        ret = openssl_error(status, STATUS_BAD_UNIT, "xaes-tag",
+    else if (!EVP_DecryptFinal_ex(ctx, tag, &n)) {
+        ERR_clear_error();
+        ret = status_set(status, STATUS_BAD_UNIT, "xaes-tag",
           "a sealed message does not authenticate: wrong key, or changed");
+    }
     if (ret != 0 && len > 0)
         memset(out, 0, len);
     EVP_CIPHER_CTX_free(ctx);
