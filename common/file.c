@@ -27,6 +27,7 @@
 
 /* What a new file takes over: from the file that it replaces, else from its directory. */
 typedef struct {
+    bool replaces;
     uid_t uid;
     gid_t gid;
     mode_t mode;
@@ -79,7 +80,8 @@ file_open_read(int dirfd, const char *path, bool nofollow, bool *foundp, int *fd
         if (errno == ELOOP && nofollow)
             return (status_set_errno(
               status, ELOOP, "file-symlink", "%s is a symbolic link, which is refused here", path));
-        return (status_set_errno(status, errno, "file-open", "cannot open %s", path));
+        return (status_set_errno(
+          status, errno, errno == ENOENT ? "file-missing" : "file-open", "cannot open %s", path));
     }
     if (fstat(fd, &sb) == -1) {
         (void)status_set_errno(status, errno, "file-stat", "cannot stat %s", path);
@@ -241,11 +243,12 @@ learn_likeness(
     ssize_t label_len;
     bool found;
 
-    like->label_len = 0;
+    memset(like, 0, sizeof(*like));
     if (file_open_read(dirfd, name, true, &found, old_fdp, status) != 0)
         return (status_add(status, "so it is not replaced"));
     if (fstat(found ? *old_fdp : dirfd, &sb) == -1)
         return (status_set_errno(status, errno, "file-stat", "cannot stat %s", name));
+    like->replaces = found;
     like->uid = sb.st_uid;
     like->gid = sb.st_gid;
     like->mode = found ? sb.st_mode & 0777 : mode;
@@ -279,7 +282,7 @@ put_owner_and_mode(int fd, const char *name, const FILE_LIKENESS *like, STATUS *
               (uintmax_t)like->gid);
             return (status_hint(status, "run the command as that user"));
         }
-    } else if (sb.st_gid != like->gid && fchown(fd, (uid_t)-1, like->gid) == -1)
+    } else if (like->replaces && sb.st_gid != like->gid && fchown(fd, (uid_t)-1, like->gid) == -1)
         mode &= ~(mode_t)S_IRWXG; /* else it would be open to a group that nobody named */
     if ((sb.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
         return (status_set_errno(status, errno, "file-mode", "cannot set the mode of %s", name));
@@ -326,17 +329,13 @@ write_all(int fd, const char *name, const void *data, size_t len, STATUS *status
     return (0);
 }
 
-/*
- * Write a new file durably, or leave none. A stale one of that name is what an earlier crash left.
- */
+/* Create a file that does not exist, durable but for its name, or leave none. */
 static int
-make_file(int dirfd, const char *name, const void *data, size_t len, const FILE_LIKENESS *like,
+create_file(int dirfd, const char *name, const void *data, size_t len, const FILE_LIKENESS *like,
   STATUS *status)
 {
     int fd, ret;
 
-    if (unlinkat(dirfd, name, 0) == -1 && errno != ENOENT)
-        return (status_set_errno(status, errno, "file-stale", "cannot remove the stale %s", name));
     RETRY(fd, openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (fd == -1)
         return (status_set_errno(status, errno, "file-create", "cannot create %s", name));
@@ -360,6 +359,29 @@ err:
     close_fd(&fd);
     (void)unlinkat(dirfd, name, 0);
     return ((int)status->status_class);
+}
+
+/* The same under a name that is ours: a stale file of that name is what an earlier crash left. */
+static int
+make_file(int dirfd, const char *name, const void *data, size_t len, const FILE_LIKENESS *like,
+  STATUS *status)
+{
+    if (unlinkat(dirfd, name, 0) == -1 && errno != ENOENT)
+        return (status_set_errno(status, errno, "file-stale", "cannot remove the stale %s", name));
+    return (create_file(dirfd, name, data, len, like, status));
+}
+
+static int
+sync_dir(int dirfd, const char *name, STATUS *status)
+{
+    int ret;
+
+    RETRY(ret, fsync(dirfd));
+    /* EINVAL: a file system whose directories cannot be synced at all; nothing more can be done. */
+    if (ret == -1 && errno != EINVAL)
+        return (status_set_errno(
+          status, errno, "file-sync-dir", "%s was written, but its name is not durable", name));
+    return (0);
 }
 
 /*
@@ -404,7 +426,7 @@ file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t m
   STATUS *status)
 {
     FILE_LIKENESS like;
-    int old_fd = -1, ret;
+    int old_fd = -1;
     char new_name[PART_SIZE];
 
     if (check_name(name, status) != 0)
@@ -424,19 +446,36 @@ file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t m
         (void)unlinkat(dirfd, new_name, 0);
         goto err;
     }
-    RETRY(ret, fsync(dirfd));
-    /* EINVAL: a file system whose directories cannot be synced at all; nothing more can be done. */
-    if (ret == -1 && errno != EINVAL) {
-        (void)status_set_errno(
-          status, errno, "file-sync-dir", "%s was replaced, but not made durable", name);
+    if (sync_dir(dirfd, name, status) != 0)
         goto err;
-    }
     close_fd(&old_fd);
     return (0);
 
 err:
     close_fd(&old_fd);
     return ((int)status->status_class);
+}
+
+int
+file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode, STATUS *status)
+{
+    FILE_LIKENESS like = {.mode = mode};
+    struct stat sb;
+
+    if (check_name(name, status) != 0)
+        return ((int)status->status_class);
+    if (fstat(dirfd, &sb) == -1)
+        return (
+          status_set_errno(status, errno, "file-stat", "cannot stat the directory of %s", name));
+    like.uid = sb.st_uid;
+    like.gid = sb.st_gid;
+    if (create_file(dirfd, name, data, len, &like, status) != 0) {
+        if (status->sys_errno == EEXIST)
+            return (
+              status_set(status, STATUS_REFUSED, "file-exists", "%s exists and is kept", name));
+        return ((int)status->status_class);
+    }
+    return (sync_dir(dirfd, name, status));
 }
 
 /*

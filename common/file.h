@@ -67,6 +67,14 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
   bool keep_prev, STATUS *status) WTKMS_CHECKED;
 
 /*
+ * file_create -- Write a new file durably, mode whatever the umask, never over an existing name: that
+ *     is STATUS_REFUSED, id "file-exists". Owner as for file_replace. On failure nothing is left; a
+ *     crash may leave a part of the file. STATUS_IO.
+ */
+int file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+  STATUS *status) WTKMS_CHECKED;
+
+/*
  * file_lock -- Take an exclusive flock(2) on dirfd/name, made with mode 0600 when missing (for the
  *     directory's owner when root makes it); wait for it up to timeout_ms, 0 tries once. The caller
  *     closes *fdp to release it; the file is never removed. STATUS_BUSY after the timeout, STATUS_IO

@@ -115,4 +115,11 @@ int kms_client_describe(KMS_CLIENT *client, int timeout_ms, const char *key_id,
 int kms_client_key_id_check(
   const char *provider, const char *key_id, STATUS *status) WTKMS_CHECKED;
 
+/*
+ * kms_local_key_file_write -- Make a key file for `local`: 32 random bytes in base64 and a newline,
+ *     mode 0600, durable. Never over an existing file: STATUS_REFUSED. STATUS_IO, STATUS_CONFIG for a
+ *     path without a name.
+ */
+int kms_local_key_file_write(const char *path, STATUS *status) WTKMS_CHECKED;
+
 #endif

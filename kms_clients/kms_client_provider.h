@@ -13,11 +13,10 @@ typedef struct {
     const char *name;             /* as in `provider:` */
     const CONFIG_OPTION *options; /* of an entry, beside the common ones */
     size_t options_size;          /* of the structure that they fill */
-    bool can_unwrap;
-    bool has_network;             /* takes the options of kms_client_network_options too */
 
     /* Required. open receives the filled structure, which the caller keeps and releases; state is
-     * freed by close. *key_idp, owned by the state, is what kms_client_key returns. */
+     * freed by close. *key_idp, owned by the state, is what kms_client_key returns. wrap's *wrapped
+     * comes zeroed; on failure its parts are released by the caller. */
     int (*open)(const void *options, const CONFIG_NODE *entry, const LOG *log, void **statep,
       const char **key_idp, STATUS *status) WTKMS_CHECKED;
     void (*close)(void *state);
@@ -39,5 +38,30 @@ extern const KMS_PROVIDER kms_publickey;
 
 /* kms_client_providers -- All of them, ended by NULL. */
 extern const KMS_PROVIDER *const kms_client_providers[];
+
+/* kms_client_common_options -- Of every entry. */
+extern const CONFIG_OPTION kms_client_common_options[];
+
+/*
+ * kms_client_at_option -- Turn a recorded error into a fault of the configuration at an option of the
+ *     entry: "wtkms.conf:4:5: keyFile: " before its message. id and hint stay. STATUS_NO_MEMORY and
+ *     STATUS_INTERNAL are left as they are. Returns the class.
+ */
+int kms_client_at_option(const CONFIG_NODE *entry, const char *option, STATUS *status);
+
+/*
+ * kms_secret_file_read -- Read a file of at most max bytes that an option of the entry names and that
+ *     must be permitted as file_check_secret says (checked on the descriptor that is read). The
+ *     caller frees *secretp. STATUS_CONFIG for what the file is, STATUS_IO when reading it fails.
+ */
+int kms_secret_file_read(const CONFIG_NODE *entry, const char *option, const char *path, size_t max,
+  SECRET **secretp, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * kms_client_check_fingerprint -- The grammar of identifiers that are a prefix and so many lower-case
+ *     hexadecimal digits. STATUS_CORRUPT.
+ */
+int kms_client_check_fingerprint(
+  const char *key_id, const char *prefix, size_t digits, STATUS *status) WTKMS_CHECKED;
 
 #endif
