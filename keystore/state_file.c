@@ -33,11 +33,11 @@ append_opened(bson_t *doc, const STATE_FILE_CONTENT *content)
     for (i = 0; ok && i < content->opened_count; i++) {
         (void)bson_uint32_to_string((uint32_t)i, &key, buf, sizeof(buf));
         ok = bson_append_document_begin(&list, key, -1, &item) &&
-          append_text(&item, "scope", content->opened[i].scope) &&
-          append_text(&item, "provider", content->opened[i].provider) &&
-          append_text(&item, "keyId", content->opened[i].key_id) &&
-          append_text(&item, "credential", content->opened[i].credential) &&
-          bson_append_document_end(&list, &item);
+             append_text(&item, "scope", content->opened[i].scope) &&
+             append_text(&item, "provider", content->opened[i].provider) &&
+             append_text(&item, "keyId", content->opened[i].key_id) &&
+             append_text(&item, "credential", content->opened[i].credential) &&
+             bson_append_document_end(&list, &item);
     }
     return (ok && bson_append_array_end(doc, &list));
 }
@@ -60,7 +60,7 @@ state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *status)
           bson_append_int64(&doc, "updatedAt", -1, content->updated_at) &&
           bson_append_int64(&doc, "closedAt", -1, content->closed_at) &&
           append_opened(&doc, content)) ||
-      (json = bson_as_relaxed_extended_json(&doc, &len)) == NULL) {
+        (json = bson_as_relaxed_extended_json(&doc, &len)) == NULL) {
         ret = status_set(status, STATUS_INTERNAL, "state-encode", STATE_FILE ": cannot be encoded");
         goto err;
     }
@@ -89,7 +89,7 @@ get_number(const bson_t *doc, const char *key)
     bson_iter_t iter;
 
     if (!bson_iter_init_find(&iter, doc, key) ||
-      !(BSON_ITER_HOLDS_INT32(&iter) || BSON_ITER_HOLDS_INT64(&iter)))
+        !(BSON_ITER_HOLDS_INT32(&iter) || BSON_ITER_HOLDS_INT64(&iter)))
         return (0);
     return (bson_iter_as_int64(&iter));
 }
@@ -105,7 +105,7 @@ get_opened(const bson_t *doc, STATE_FILE_CONTENT *content)
     bson_t item;
 
     if (!bson_iter_init_find(&iter, doc, "opened") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
-      !bson_iter_recurse(&iter, &child))
+        !bson_iter_recurse(&iter, &child))
         return (true);
     while (bson_iter_next(&child))
         count++;
@@ -126,7 +126,7 @@ get_opened(const bson_t *doc, STATE_FILE_CONTENT *content)
         opened->key_id = get_text(&item, "keyId");
         opened->credential = get_text(&item, "credential");
         if (opened->scope == NULL || opened->provider == NULL || opened->key_id == NULL ||
-          opened->credential == NULL)
+            opened->credential == NULL)
             return (false);
     }
     return (true);
@@ -166,13 +166,13 @@ state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
     content->updated_at = get_number(doc, "updatedAt");
     content->closed_at = get_number(doc, "closedAt");
     if (!get_opened(doc, content) || content->uuid == NULL || content->node == NULL ||
-      content->module_version == NULL || content->engine_version == NULL)
+        content->module_version == NULL || content->engine_version == NULL)
         goto no_memory;
     *contentp = content;
     content = NULL;
 
     if (0) {
-no_memory:
+    no_memory:
         ret = status_set_errno(status, ENOMEM, "memory", STATE_FILE);
     }
 err:

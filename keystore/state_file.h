@@ -26,13 +26,13 @@ typedef struct {
 
 typedef struct {
     int64_t pid;
-    char *uuid;     /* of the keystore, text */
+    char *uuid; /* of the keystore, text */
     char *node;
     char *module_version;
     char *engine_version;
     int64_t generation; /* in use */
     int64_t started_at, updated_at;
-    int64_t closed_at; /* 0 while open */
+    int64_t closed_at;         /* 0 while open */
     STATE_FILE_OPENED *opened; /* which recipient opened each scope */
     size_t opened_count;
 } STATE_FILE_CONTENT;
