@@ -1,0 +1,6 @@
+/*
+ * test/engine/suites.c -- What the program runs, in order: quick and broad first.
+ */
+#include "test/engine/tests.h"
+
+const TEST_SUITE test_suites[] = {{"data", data_tests}, {"load", load_tests}, {NULL, NULL}};
