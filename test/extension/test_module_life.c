@@ -1,0 +1,239 @@
+/*
+ * test/extension/test_module_life.c -- The module in a long-lived process: several connections, a
+ * thousand opens, threads that outlive it, secrets that stay where they belong.
+ */
+#include "test/extension/test_module.h"
+
+#include "crypto/encode.h"
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS 8
+
+static int
+count_entries(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    int n = 0;
+
+    if (dir == NULL)
+        return (-1);
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return (n);
+}
+
+static long
+resident_kib(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    long size, resident;
+
+    if (f == NULL)
+        return (-1);
+    if (fscanf(f, "%ld %ld", &size, &resident) != 2)
+        resident = -1;
+    (void)fclose(f);
+    return (resident * (sysconf(_SC_PAGESIZE) / 1024));
+}
+
+static void
+several_connections(void)
+{
+    WT_CONNECTION *a, *b, *c;
+    MODULE_HOME one, two, three;
+
+    module_home_new(&one, NULL);
+    module_home_new(&two, NULL);
+    module_home_new(&three, NULL);
+    CU_ASSERT_EQUAL_FATAL(module_open(&one, NULL, &a), 0);
+    CU_ASSERT_EQUAL_FATAL(module_open(&two, NULL, &b), 0);
+    CU_ASSERT_EQUAL(module_fill(a, "table:a", NULL, 300), 0);
+    CU_ASSERT_EQUAL(module_fill(b, "table:b", NULL, 300), 0);
+    CU_ASSERT_EQUAL(a->close(a, NULL), 0);
+    CU_ASSERT_EQUAL(module_check(b, "table:b", 300), 0);
+    CU_ASSERT_EQUAL_FATAL(module_open(&three, NULL, &c), 0);
+    CU_ASSERT_EQUAL(b->close(b, NULL), 0);
+    CU_ASSERT_EQUAL(module_fill(c, "table:c", NULL, 300), 0);
+    CU_ASSERT_EQUAL_FATAL(module_open(&one, NULL, &a), 0);
+    CU_ASSERT_EQUAL(module_check(a, "table:a", 300), 0);
+    CU_ASSERT_EQUAL(a->close(a, NULL), 0);
+    CU_ASSERT_EQUAL(c->close(c, NULL), 0);
+}
+
+/* A tenth here; WTKMS_LONG=1 does all of the thousand. */
+static void
+opened_a_thousand_times(void)
+{
+    WT_CONNECTION *conn;
+    MODULE_HOME mh;
+    char config[1024];
+    const char *log = "create,cache_size=10M,log=(enabled=false)";
+    long before = 0, after;
+    int descriptors = 0, i, rounds = getenv("WTKMS_LONG") == NULL ? 100 : 1000, threads = 0;
+
+    module_home_new(&mh, NULL);
+    (void)snprintf(config, sizeof(config),
+      "%s,extensions=[" MODULE_FILE "=(config=(config_file=%s))],encryption=(name=kms,keyid=d)",
+      log, mh.conf);
+    for (i = 0; i < rounds; i++) {
+        CU_ASSERT_EQUAL_FATAL(wiredtiger_open(mh.home, NULL, config, &conn), 0);
+        CU_ASSERT_EQUAL_FATAL(conn->close(conn, NULL), 0);
+        /* The first rounds fill caches that stay: the allocator's, OpenSSL's, the loader's. */
+        if (i == rounds / 5) {
+            before = resident_kib();
+            descriptors = count_entries("/proc/self/fd");
+            threads = count_entries("/proc/self/task");
+        }
+    }
+    after = resident_kib();
+    CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), descriptors);
+    CU_ASSERT_EQUAL(count_entries("/proc/self/task"), threads);
+    (void)printf(" %d rounds, resident %ld -> %ld KiB ", rounds, before, after);
+#if !defined(WTKMS_SANITIZER)
+    CU_ASSERT(after - before < 1024);
+#endif
+}
+
+static sem_t reached, go_on;
+static MODULE_HOME life_home;
+static WT_CONNECTION *life_conn;
+
+static void *
+outlives(void *arg)
+{
+    (void)arg;
+    /* It used the module's code, so whatever the module keeps for a thread, this one has. */
+    if (module_check(life_conn, "table:a", 100) != 0)
+        return (&reached);
+    (void)sem_post(&reached);
+    (void)sem_wait(&go_on);
+    return (NULL);
+}
+
+static void
+threads_outlive_the_module(void)
+{
+    pthread_t threads[THREADS];
+    void *failed;
+    int i;
+
+    module_home_new(&life_home, NULL);
+    CU_ASSERT_EQUAL_FATAL(module_open(&life_home, NULL, &life_conn), 0);
+    CU_ASSERT_EQUAL(module_fill(life_conn, "table:a", NULL, 100), 0);
+    (void)sem_init(&reached, 0, 0);
+    (void)sem_init(&go_on, 0, 0);
+    for (i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, outlives, NULL), 0);
+    for (i = 0; i < THREADS; i++)
+        (void)sem_wait(&reached);
+    CU_ASSERT_EQUAL(life_conn->close(life_conn, NULL), 0); /* dlclose is in there */
+    for (i = 0; i < THREADS; i++)
+        (void)sem_post(&go_on);
+    for (i = 0; i < THREADS; i++) {
+        CU_ASSERT_EQUAL(pthread_join(threads[i], &failed), 0);
+        CU_ASSERT_PTR_NULL(failed);
+    }
+}
+
+static void *
+new_keyids(void *arg)
+{
+    WT_CONNECTION *conn = life_conn;
+    char uri[64], create[128];
+    int i, n = *(int *)arg;
+
+    for (i = 0; i < 5; i++) {
+        (void)snprintf(uri, sizeof(uri), "table:t%d_%d", n, i);
+        (void)snprintf(create, sizeof(create), "encryption=(name=kms,keyid=tenant%d)", n * 5 + i);
+        if (module_fill(conn, uri, create, 200) != 0 || module_check(conn, uri, 200) != 0)
+            return (arg);
+    }
+    return (NULL);
+}
+
+/* Forty keyids first used by eight threads at once: each has its key before its first page, and all
+ * read back after a restart. */
+static void
+keyids_of_many_threads(void)
+{
+    pthread_t threads[THREADS];
+    char uri[64];
+    void *failed;
+    int i, numbers[THREADS];
+
+    module_home_new(&life_home, NULL);
+    CU_ASSERT_EQUAL_FATAL(module_open(&life_home, NULL, &life_conn), 0);
+    for (i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, new_keyids, &numbers[i]), 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        CU_ASSERT_EQUAL(pthread_join(threads[i], &failed), 0);
+        CU_ASSERT_PTR_NULL(failed);
+    }
+    CU_ASSERT_EQUAL(life_conn->close(life_conn, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(module_open(&life_home, NULL, &life_conn), 0);
+    for (i = 0; i < THREADS * 5; i++) {
+        (void)snprintf(uri, sizeof(uri), "table:t%d_%d", i / 5, i % 5);
+        CU_ASSERT_EQUAL(module_check(life_conn, uri, 200), 0);
+    }
+    CU_ASSERT_EQUAL(life_conn->close(life_conn, NULL), 0);
+}
+
+/* Nothing that the engine stores or prints holds the customer's key. */
+static void
+nothing_secret_is_stored(void)
+{
+    WT_CONNECTION *conn;
+    MODULE_HOME mh;
+    char key[64], *text;
+    static const char *const names[] = {"WiredTiger.basecfg", "WiredTiger.config", "wtkms.keystore",
+      "wtkms.state", "WiredTiger.turtle"};
+    struct stat sb;
+    size_t i;
+    int fd;
+
+    module_home_new(&mh, NULL);
+    CU_ASSERT_EQUAL_FATAL(module_open(&mh, "verbose=[config,fileops]", &conn), 0);
+    CU_ASSERT_EQUAL(module_fill(conn, "table:a", NULL, 10), 0);
+    CU_ASSERT_EQUAL(conn->close(conn, NULL), 0);
+    CU_ASSERT_FATAL((fd = open(mh.key, O_RDONLY)) >= 0);
+    CU_ASSERT_EQUAL(read(fd, key, 44), 44);
+    key[44] = '\0';
+    (void)close(fd);
+    CU_ASSERT_PTR_NULL(strstr(mh.messages, key));
+    CU_ASSERT_PTR_NULL(strstr(mh.errors, key));
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((fd = open(module_path(&mh, names[i]), O_RDONLY)) < 0)
+            continue;
+        CU_ASSERT_EQUAL(fstat(fd, &sb), 0);
+        text = malloc((size_t)sb.st_size + 1);
+        CU_ASSERT_EQUAL(read(fd, text, (size_t)sb.st_size), sb.st_size);
+        CU_ASSERT_PTR_NULL(memmem(text, (size_t)sb.st_size, key, 43));
+        free(text);
+        (void)close(fd);
+    }
+    CU_ASSERT_EQUAL(stat(module_path(&mh, "wtkms.keystore"), &sb), 0);
+    CU_ASSERT_EQUAL(sb.st_mode & 077, 0);
+}
+
+const TEST test_module_life[] = {
+  {"several_connections", several_connections},
+  {"opened_a_thousand_times", opened_a_thousand_times},
+  {"threads_outlive_the_module", threads_outlive_the_module},
+  {"keyids_of_many_threads", keyids_of_many_threads},
+  {"nothing_secret_is_stored", nothing_secret_is_stored},
+  {NULL, NULL},
+};
