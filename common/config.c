@@ -452,10 +452,17 @@ config_parse_yaml(
     int ret;
 
     *rootp = NULL;
+    if (len == 0)
+        text = ""; /* libyaml asserts that there is a pointer */
+    /* libyaml takes a byte order mark, but indents the first line by it. */
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
     if (len > CONFIG_MAX_BYTES)
         return (
           config_error(&at, status, "config-too-big", "larger than %d bytes", CONFIG_MAX_BYTES));
-    if ((nul = len == 0 ? NULL : memchr(text, '\0', len)) != NULL) {
+    if ((nul = memchr(text, '\0', len)) != NULL) {
         mark = mark_of_byte(text, (size_t)(nul - text));
         at = position(&reader, &mark);
         return (config_error(&at, status, "config-nul", "a NUL character is not allowed"));
