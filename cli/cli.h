@@ -1,0 +1,62 @@
+/*
+ * cli/cli.h -- What a command of wtkms is, and what it is given.
+ *
+ * Layer: cli, the lowest row of the house. One table names the commands; each is a thin call into the
+ * layers above. A command prints its result to stdout and returns errors in its STATUS; cli_main
+ * prints that one line to stderr and makes the exit code. One process runs one command.
+ */
+#ifndef WTKMS_CLI_CLI_H
+#define WTKMS_CLI_CLI_H
+
+#include "cli/options.h"
+#include "common/log.h"
+#include "common/status.h"
+
+/* Exit codes. */
+#define CLI_DONE 0
+#define CLI_FAILED 1
+#define CLI_USAGE 2
+#define CLI_UNJUDGED 4 /* something could not be judged */
+
+#define CLI_DEFAULT_CONFIG "/etc/wtkms.conf"
+
+typedef struct {
+    LOG log;       /* warnings and events, to stderr */
+    int exit_code; /* a command that did its work may set another than CLI_DONE */
+} CLI;
+
+typedef struct {
+    const char *name;             /* one or two words; NULL ends the table */
+    const char *operands;         /* for the help: "HOME DEST" */
+    size_t operand_count;         /* exactly so many */
+    const char *summary;          /* for the list of commands */
+    const char *help;             /* paragraphs for --help; lines of at most 79 bytes */
+    bool prometheus;              /* knows that format */
+    const OPTIONS_ENTRY *options; /* beside the common ones, or NULL */
+    int (*run)(CLI *cli, const OPTIONS *options, STATUS *status);
+} CLI_COMMAND;
+
+extern const CLI_COMMAND cli_commands[];
+
+/* cli_main -- main, for tests too. Returns the exit code. */
+int cli_main(int argc, char **argv);
+
+/* The commands. All return 0 or a class, with the work's verdict in cli->exit_code. */
+int cmd_abi(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_check(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_init(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_key_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keygen(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keystore_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keystore_show(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_status(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+
+extern const OPTIONS_ENTRY cmd_check_options[];
+extern const OPTIONS_ENTRY cmd_init_options[];
+extern const OPTIONS_ENTRY cmd_keystore_recover_options[];
+extern const OPTIONS_ENTRY cmd_keystore_restore_options[];
+extern const OPTIONS_ENTRY cmd_status_options[];
+
+#endif

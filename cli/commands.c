@@ -1,0 +1,54 @@
+/*
+ * cli/commands.c -- The table of commands. wtkms(1) is held to it.
+ */
+#include "cli/cli.h"
+
+const CLI_COMMAND cli_commands[] = {
+  {"keygen", "FILE", 1, "Make a key file for the provider \"local\".",
+    "Writes 32 random bytes in base64, mode 0600, and never over an existing file. For\n"
+    "tests and for homes without a key service: who has the file has the data.",
+    false, NULL, cmd_keygen},
+  {"init", "HOME", 1, "Prepare a database's home for encryption.",
+    "Makes the keystore when the home is fresh, or verifies the one that is there, and\n"
+    "writes the two lines that load the module into HOME/WiredTiger.config, where lines of\n"
+    "your own stay. Safe to run again: it repairs what is missing. A home with plain data is\n"
+    "refused; start an empty one and move the data by an initial sync or by dump and restore.\n"
+    "HOME must exist. --uninstall removes the two lines when no data is encrypted.",
+    false, cmd_init_options, cmd_init},
+  {"status", "PATH", 1, "Say what a home or a copy of one needs to be read.",
+    "Needs no key: PATH may be a copy anywhere. With --config it also opens the keystore\n"
+    "through the key service and checks the seal. By default only the headers of blocks and\n"
+    "log records are read; --full checks their checksums too. Exit code 4: something could\n"
+    "not be judged, the keystore is missing for instance.",
+    true, cmd_status_options, cmd_status},
+  {"check", "HOME", 1, "Authenticate every encrypted page and log record.",
+    "Opens the keystore through the key service, checks its seal, decrypts every unit, and\n"
+    "reports clear log records, data in padding, and what the engine would refuse. Each\n"
+    "failure is named with file and offset. The configuration is --config, by default\n"
+    "/etc/wtkms.conf. Exit code 1: something failed.",
+    false, cmd_check_options, cmd_check},
+  {"abi", "BINARY", 1, "Say whether the module loads into a program, before an upgrade.",
+    "Finds WiredTiger's version in a mongod or a libwiredtiger.so. Exit code 0: known,\n"
+    "1: the module would refuse it.",
+    false, NULL, cmd_abi},
+  {"key list", "HOME", 1, "List master keys and data keys of a home.",
+    "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
+  {"keystore show", "HOME|FILE", 1, "Print all that a keystore says in clear, as JSON.",
+    "Reads a home's keystore, or a backup of one, without any key.", false, NULL,
+    cmd_keystore_show},
+  {"keystore backup", "HOME DEST", 2, "Copy a home's keystore away.",
+    "Writes the new file DEST durably, never over an existing one. With --config the\n"
+    "keystore is opened first, so that a backup is known to be good.",
+    false, NULL, cmd_keystore_backup},
+  {"keystore restore", "HOME", 1, "Put a backup of the keystore back.",
+    "The backup must be of the home's own line of keys (its uuid), hold every data key that\n"
+    "the home's files use, open through the configuration's key service, and decrypt a unit\n"
+    "of the home. One that is older than what is there needs --force and --reason besides.\n"
+    "The host must be stopped.",
+    false, cmd_keystore_restore_options, cmd_keystore_restore},
+  {"keystore recover", "HOME", 1, "Open a keystore by the offline key, when all else is lost.",
+    "Opens the recipient \"publickey\" with its private key, then wraps every master key for\n"
+    "the recipients of the configuration, which may be new ones, and records it in the\n"
+    "history. The host must be stopped.",
+    false, cmd_keystore_recover_options, cmd_keystore_recover},
+  {NULL, NULL, 0, NULL, NULL, false, NULL, NULL}};

@@ -1,0 +1,99 @@
+/*
+ * cli/progress.c -- The progress bar. See progress.h.
+ */
+#include "cli/progress.h"
+
+#include "cli/output.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BAR 30
+#define INTERVAL_NS 200000000LL
+
+struct progress {
+    const char *what;
+    uint64_t total;
+    atomic_uint_least64_t done;
+    atomic_llong next; /* when to draw again */
+    long long start;
+    pthread_mutex_t lock; /* of the terminal's line */
+};
+
+static long long
+now_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (ts.tv_sec * 1000000000LL + ts.tv_nsec);
+}
+
+PROGRESS *
+progress_start(const char *what, uint64_t total)
+{
+    PROGRESS *progress;
+
+    if (!isatty(STDERR_FILENO))
+        return (NULL);
+    progress = output_allocate(1, sizeof(*progress));
+    progress->what = what;
+    progress->total = total;
+    progress->start = now_ns();
+    atomic_store(&progress->next, progress->start + INTERVAL_NS);
+    (void)pthread_mutex_init(&progress->lock, NULL);
+    return (progress);
+}
+
+static void
+draw(PROGRESS *progress, long long now)
+{
+    double done, share;
+    int filled, i;
+    char bar[BAR + 1];
+
+    done = (double)atomic_load(&progress->done);
+    share = progress->total == 0 ? 0 : done / (double)progress->total;
+    if (share > 1) /* the files grew meanwhile */
+        share = 1;
+    filled = (int)(share * BAR);
+    for (i = 0; i < BAR; i++)
+        bar[i] = i < filled ? '#' : '.';
+    bar[BAR] = '\0';
+    (void)fprintf(stderr, "\r%s [%s] %3d%%  %.1f MiB  %.0f MiB/s\033[K", progress->what, bar,
+      (int)(share * 100), done / 1048576,
+      done / 1048576 / ((double)(now - progress->start + 1) / 1e9));
+    (void)fflush(stderr);
+}
+
+void
+progress_add(PROGRESS *progress, uint64_t bytes)
+{
+    long long next, now;
+
+    if (progress == NULL)
+        return;
+    atomic_fetch_add(&progress->done, bytes);
+    now = now_ns();
+    next = atomic_load(&progress->next);
+    if (now < next || !atomic_compare_exchange_strong(&progress->next, &next, now + INTERVAL_NS))
+        return;
+    (void)pthread_mutex_lock(&progress->lock);
+    draw(progress, now);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void
+progress_end(PROGRESS *progress)
+{
+    if (progress == NULL)
+        return;
+    (void)fputs("\r\033[K", stderr);
+    (void)fflush(stderr);
+    (void)pthread_mutex_destroy(&progress->lock);
+    free(progress);
+}
