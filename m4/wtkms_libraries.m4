@@ -18,6 +18,8 @@ AC_DEFUN([WTKMS_LIBRARIES], [
   BSON_CFLAGS=`AS_ECHO(["$BSON_CFLAGS"]) | sed 's/-I/-isystem /g'`
   PKG_CHECK_MODULES([YAML], [yaml-0.1 >= 0.2.5])
   PKG_CHECK_MODULES([ISAL], [libisal >= 2.30])
+  # Only the benchmarks measure against it.
+  PKG_CHECK_MODULES([SODIUM], [libsodium], [SODIUM_CFLAGS="$SODIUM_CFLAGS -DHAVE_SODIUM"], [have_sodium=no])
   PKG_CHECK_MODULES([CUNIT], [cunit >= 2.1], [have_cunit=yes], [have_cunit=no])
   AM_CONDITIONAL([HAVE_CUNIT], [test "$have_cunit" = yes])
   WTKMS_STATIC_LIBRARY([BSON], [bson-static-1.0])
@@ -34,15 +36,19 @@ AC_DEFUN([WTKMS_LIBRARIES], [
 ])
 
 AC_DEFUN([WTKMS_SUMMARY], [
+  wtkms_openssl_version=`$PKG_CONFIG --modversion libcrypto`
+  wtkms_bson_version=`$PKG_CONFIG --modversion libbson-static-1.0`
+  wtkms_yaml_version=`$PKG_CONFIG --modversion yaml-0.1`
+  wtkms_isal_version=`$PKG_CONFIG --modversion libisal`
   AC_MSG_NOTICE([
   wiredtiger-kms $PACKAGE_VERSION
     compiler        $CC $CFLAGS
     our flags       $WTKMS_CFLAGS
     linker flags    $WTKMS_LDFLAGS
-    OpenSSL         `$PKG_CONFIG --modversion libcrypto`
-    libbson         `$PKG_CONFIG --modversion libbson-1.0` (static)
-    libyaml         `$PKG_CONFIG --modversion yaml-0.1` (static)
-    ISA-L           `$PKG_CONFIG --modversion libisal`
+    OpenSSL         $wtkms_openssl_version
+    libbson         $wtkms_bson_version (static)
+    libyaml         $wtkms_yaml_version (static)
+    ISA-L           $wtkms_isal_version
     CUnit           $have_cunit (make check needs it)
     sanitizer       $enable_sanitizer
     coverage        $enable_coverage
