@@ -27,7 +27,7 @@
 
 #define KEY_LEN 32
 #define IV_LEN (UNIT_NONCE_LEN - XAES_PREFIX_LEN)
-#define EVP_MAX_UPDATE (1024 * 1024 * 1024) /* EVP takes an int; a unit may have 4 GiB */
+#define EVP_MAX_UPDATE (16 * 1024 * 1024) /* EVP takes an int; a unit may have 4 GiB */
 
 #define STREAM_SECONDS 60
 #define STREAM_UNITS (UINT64_C(1) << 32)
