@@ -50,22 +50,6 @@ publickey_close(void *state)
     free(publickey);
 }
 
-/* Wrap something once, so that a key that is too short is found before it is needed. */
-static int
-try_key(const PUBLICKEY_STATE *publickey, STATUS *status)
-{
-    SECRET *probe = NULL;
-    uint8_t out[RSA_MAX_BYTES];
-    size_t len;
-    int ret;
-
-    if (secret_new_random(KMS_PLAINTEXT_MAX, &probe, status) != 0)
-        return ((int)status->status_class);
-    ret = rsa_wrap(publickey->pem, publickey->pem_len, probe, out, &len, status);
-    secret_free(probe);
-    return (ret);
-}
-
 static int
 load(PUBLICKEY_STATE *publickey, const char *path, STATUS *status)
 {
@@ -80,8 +64,7 @@ load(PUBLICKEY_STATE *publickey, const char *path, STATUS *status)
         return (status_hint(
           status, "keep it offline; make the public half with: openssl pkey -in FILE -pubout"));
     }
-    if (rsa_public_fingerprint(publickey->pem, publickey->pem_len, fingerprint, status) != 0 ||
-        try_key(publickey, status) != 0)
+    if (rsa_public_fingerprint(publickey->pem, publickey->pem_len, fingerprint, status) != 0)
         return (status_add(status, "in %s", path));
     memcpy(publickey->key_id, ID_PREFIX, sizeof(ID_PREFIX) - 1);
     encode_hex(fingerprint, sizeof(fingerprint), publickey->key_id + sizeof(ID_PREFIX) - 1);

@@ -1,15 +1,10 @@
 /*
- * test/common/common_tests.h -- What the test files of common/ share.
+ * test/common/common_tests.h -- The suites of common/.
  */
 #ifndef WTKMS_TEST_COMMON_TESTS_H
 #define WTKMS_TEST_COMMON_TESTS_H
 
-#include "common/status.h"
-#include "test/testmain.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "test/support.h"
 
 extern const TEST status_tests[];
 extern const TEST config_tests[];
@@ -18,32 +13,5 @@ extern const TEST file_tests[];
 extern const TEST file_permission_tests[];
 extern const TEST file_lock_tests[];
 extern const TEST file_crash_tests[];
-
-#define OTHER_UID 54321 /* of nobody in particular */
-
-/* A new directory under the scratch directory, opened. Its path, when asked for, is static. */
-int make_dir(const char **pathp);
-
-void put_file(int dirfd, const char *name, const void *data, size_t len, mode_t mode);
-
-/* Whether a file holds exactly this; len -1 takes a string. */
-bool file_holds(int dirfd, const char *name, const void *data, ssize_t len);
-
-bool exists(int dirfd, const char *name);
-
-/* How many entries a directory has, without "." and "..". */
-unsigned count_entries(int dirfd);
-
-/* Whether this runs as root; tells once that the tests which need it are left out. */
-bool is_root(const char *test);
-
-/* Run in a child process, as another user when uid is not 0: its result, or -1 when it died. */
-int in_child(uid_t uid, int (*run)(void *context), void *context);
-
-/* Assert the class and that the message contains a text. */
-#define CHECK_STATUS(ret, status, expected_class, text) \
-    check_status(__FILE__, __LINE__, ret, status, expected_class, text)
-void check_status(const char *file, unsigned line, int ret, const STATUS *status,
-  STATUS_CLASS expected_class, const char *text);
 
 #endif

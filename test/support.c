@@ -1,7 +1,7 @@
 /*
- * test/common/common_tests.c -- The suites of common/, and what they share.
+ * test/support.c -- Directories, files and child processes for the CUnit programs. See support.h.
  */
-#include "test/common/common_tests.h"
+#include "test/support.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,11 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-const TEST_SUITE test_suites[] = {{"status", status_tests}, {"config", config_tests},
-  {"config_options", config_option_tests}, {"file", file_tests},
-  {"file_permissions", file_permission_tests}, {"file_lock", file_lock_tests},
-  {"file_crash", file_crash_tests}, {NULL, NULL}};
 
 int
 make_dir(const char **pathp)
