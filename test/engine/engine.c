@@ -11,7 +11,9 @@ static HOST *hosts;
 bool
 engine_long(void)
 {
-    return (getenv("ENGINE_LONG") != NULL);
+    const char *value = getenv("WTKMS_LONG");
+
+    return (value != NULL && strcmp(value, "1") == 0);
 }
 
 double
@@ -176,8 +178,8 @@ host_wt_config(const HOST *host)
 
     host_engine_config(host, config, sizeof(config));
     used = strlen(config);
-    (void)snprintf(
-      config + used, sizeof(config) - used, "log=(enabled=true,path=journal,compressor=snappy)");
+    (void)snprintf(config + used, sizeof(config) - used, "%s",
+      host->wt_without_log ? "" : "log=(enabled=true,path=journal,compressor=snappy)");
     return (config);
 }
 
@@ -218,6 +220,19 @@ host_session(HOST *host)
 
     OK(host, host->conn->open_session(host->conn, NULL, "isolation=snapshot", &session));
     return (session);
+}
+
+void
+host_verify(HOST *host, WT_SESSION *session, const char *uri)
+{
+    int ret, tries;
+
+    for (tries = 0; (ret = session->verify(session, uri, NULL)) == EBUSY; tries++) {
+        REQUIRE(tries < 100);
+        (void)usleep(50000);
+        OK(host, session->checkpoint(session, NULL));
+    }
+    OK(host, ret);
 }
 
 static HOST *

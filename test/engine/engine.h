@@ -5,10 +5,11 @@
  * which says in the environment where things are:
  *
  *   WTKMS_MODULE, WTKMS_COMMAND   the extension and the wtkms under test
+ *   ENGINE_KEYSTORE               tools/engine_keystore
  *   ENGINE_DIR                    lib/libwiredtiger_{snappy,zlib}.so and bin/wt of this engine
  *   ENGINE_VIA                    "mirror" (default): HOME/WiredTiger.config, as wtkms init writes it,
  *                                 is all that the engine is told; "string": the open string says it
- *   ENGINE_LONG                   set: the long counts
+ *   WTKMS_LONG                    1: the long counts
  *
  * A scenario runs twice, encrypted and as a plain twin. Afterwards every file of the home is searched
  * for MARKER, which every key and value holds: no hit in the one, hits in the other.
@@ -40,6 +41,7 @@ struct HOST {
     WT_EVENT_HANDLER handler; /* first: the engine hands it back */
     bool encrypted;
     bool via_string;
+    bool wt_without_log; /* wt is not told of the journal */
     char name[64];
     char home[PATH_MAX - 128];
     char config_file[PATH_MAX]; /* wtkms.conf, beside the home */
@@ -79,10 +81,13 @@ int host_open(HOST *host, const char *extra);
 int host_close(HOST *host);
 WT_SESSION *host_session(HOST *host);
 
+/* Verify a table; what the engine is still busy with (a checkpoint, the sweep) is tried again. */
+void host_verify(HOST *host, WT_SESSION *session, const char *uri);
+
 /* Close what a failed test left open, and forget all hosts. */
 void hosts_clear(void);
 
-/* The same configuration for wt's -C: extensions, encryption, log. */
+/* The same configuration for wt's -C: extensions, encryption, journal. */
 const char *host_wt_config(const HOST *host);
 
 /* The engine part alone: "extensions=[...],encryption=(...)," as the open string carries it. */

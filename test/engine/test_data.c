@@ -90,8 +90,8 @@ collection_life(HOST *host, bool logged)
     session = host_session(host);
     check_rows(host, session);
     check_range(host, session, 990, 1510, 10 + 11);
-    OK(host, session->verify(session, COLLECTION, NULL));
-    OK(host, session->verify(session, INDEX, NULL));
+    host_verify(host, session, COLLECTION);
+    host_verify(host, session, INDEX);
     OK(host, session->compact(session, COLLECTION, NULL));
     check_rows(host, session);
 }
@@ -216,7 +216,7 @@ table_verify(HOST *host, WT_SESSION *session, const char *uri, const char *confi
 {
     (void)config;
     (void)kind;
-    OK(host, session->verify(session, uri, NULL));
+    host_verify(host, session, uri);
 }
 
 static void
@@ -261,7 +261,7 @@ allocation_sizes(HOST *host)
                 rows_put(host, session, uri, 221, 225, 3, 5 * size);
                 continue;
             }
-            OK(host, session->verify(session, uri, NULL));
+            host_verify(host, session, uri);
             rows_check(host, session, uri, 1, 100, 0, 64);
             rows_check(host, session, uri, 101, 200, 1, size - 100);
             rows_check(host, session, uri, 201, 220, 2, size + 1);
@@ -310,7 +310,7 @@ overflow(HOST *host)
     rows_check(host, session, OVERFLOW, 306, 310, 0, 300000);
     rows_check(host, session, OVERFLOW, 311, 311, 0, 9000000);
     rows_count(host, session, OVERFLOW, NULL, 261);
-    OK(host, session->verify(session, OVERFLOW, NULL));
+    host_verify(host, session, OVERFLOW);
 }
 
 /* Bulk cursors write pages without going through the cache or the log. */
@@ -344,7 +344,7 @@ bulk_load(HOST *host)
             rows_check(host, session, uri, 1, 10000, 0, 100);
             rows_count(host, session, uri, NULL, 10000);
             if (pass == 1)
-                OK(host, session->verify(session, uri, NULL));
+                host_verify(host, session, uri);
         }
         OK(host, host_close(host));
     }
