@@ -52,6 +52,8 @@ make_printable(char *s)
             *s = '?';
 }
 
+static void append(char *buf, size_t size, const char *fmt, va_list ap) WTKMS_PRINTF(3, 0);
+
 static void
 append(char *buf, size_t size, const char *fmt, va_list ap)
 {
@@ -101,8 +103,8 @@ status_set_errno(STATUS *status, int sys_errno, const char *id, const char *fmt,
     append(status->message, sizeof(status->message), fmt, ap);
     va_end(ap);
     /* GNU strerror_r: the result may or may not be in the buffer. */
-    append_text(status->message, sizeof(status->message), ": %s",
-      strerror_r(sys_errno, text, sizeof(text)));
+    append_text(
+      status->message, sizeof(status->message), ": %s", strerror_r(sys_errno, text, sizeof(text)));
     return ((int)status->status_class);
 }
 

@@ -25,22 +25,22 @@
 typedef enum {
     STATUS_OK = 0,
     /* What a key server can say. Only its own error envelope decides, never a guess. */
-    STATUS_DISABLED = 1,     /* the key is disabled, pending deletion, destroyed, revoked */
-    STATUS_NOT_FOUND,        /* the key server said that there is no such key */
-    STATUS_DENIED,           /* authenticated, but policy refuses */
-    STATUS_UNAUTHENTICATED,  /* wrong or expired credential */
-    STATUS_UNAVAILABLE,      /* network, TLS, throttling, 5xx, sealed, timeout: may be retried */
-    STATUS_BAD_REPLY,        /* cannot be parsed, fails its checksum, has a wrong length */
+    STATUS_DISABLED = 1,    /* the key is disabled, pending deletion, destroyed, revoked */
+    STATUS_NOT_FOUND,       /* the key server said that there is no such key */
+    STATUS_DENIED,          /* authenticated, but policy refuses */
+    STATUS_UNAUTHENTICATED, /* wrong or expired credential */
+    STATUS_UNAVAILABLE,     /* network, TLS, throttling, 5xx, sealed, timeout: may be retried */
+    STATUS_BAD_REPLY,       /* cannot be parsed, fails its checksum, has a wrong length */
     /* What we find ourselves. */
-    STATUS_CONFIG,           /* a configuration field is missing, wrong or unknown */
-    STATUS_CORRUPT,          /* a file of ours or of the engine's fails its checks */
-    STATUS_BAD_UNIT,         /* an encrypted unit is malformed or does not authenticate */
-    STATUS_NO_KEY,           /* well formed, but its key is not here */
-    STATUS_REFUSED,          /* what was asked would lose or expose something */
-    STATUS_BUSY,             /* another process holds the lock */
-    STATUS_IO,               /* a system call failed; sys_errno says how */
+    STATUS_CONFIG,   /* a configuration field is missing, wrong or unknown */
+    STATUS_CORRUPT,  /* a file of ours or of the engine's fails its checks */
+    STATUS_BAD_UNIT, /* an encrypted unit is malformed or does not authenticate */
+    STATUS_NO_KEY,   /* well formed, but its key is not here */
+    STATUS_REFUSED,  /* what was asked would lose or expose something */
+    STATUS_BUSY,     /* another process holds the lock */
+    STATUS_IO,       /* a system call failed; sys_errno says how */
     STATUS_NO_MEMORY,
-    STATUS_INTERNAL          /* a library failed in a way that should not happen */
+    STATUS_INTERNAL /* a library failed in a way that should not happen */
 } STATUS_CLASS;
 
 #define STATUS_CLASS_COUNT (STATUS_INTERNAL + 1)

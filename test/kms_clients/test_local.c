@@ -42,9 +42,7 @@ test_malformed_key_files(void)
       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", /* 33 bytes */
       "AAECAwQFBgcICQoLDA0ODxAREhMU FRYXGBkaGxwdHh8=", "\n\n", "key", "=",
       "00000000000000000000000000000000000000000000000000000000000000", /* hexadecimal digits */
-      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-      "\n",
-      "-----BEGIN PRIVATE KEY-----\n"};
+      KEY_TEXT KEY_TEXT, "-----BEGIN PRIVATE KEY-----\n"};
     uint8_t raw[32] = {1, 2, 3};
     char big[2000];
     size_t i;
