@@ -325,6 +325,8 @@ hosts_clear(void)
     while ((host = hosts) != NULL) {
         hosts = host->next;
         (void)host_close(host);
+        /* Journals are allocated in 100 MB: homes are not kept until the program ends. */
+        files_remove(host->home);
         free(host);
     }
 }

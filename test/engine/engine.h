@@ -84,7 +84,7 @@ WT_SESSION *host_session(HOST *host);
 /* Verify a table; what the engine is still busy with (a checkpoint, the sweep) is tried again. */
 void host_verify(HOST *host, WT_SESSION *session, const char *uri);
 
-/* Close what a failed test left open, and forget all hosts. */
+/* Close what a failed test left open, remove all homes and forget them. */
 void hosts_clear(void);
 
 /* The same configuration for wt's -C: extensions, encryption, journal. */
@@ -118,6 +118,7 @@ bool row_value_is(WT_CURSOR *cursor, int64_t key, int round, size_t size);
 int64_t files_search(const char *dir, const char *text); /* occurrences in every file below dir */
 int64_t file_search(const char *dir, const char *name, const char *text);
 void files_copy(const char *from, const char *to); /* recursively; WiredTiger.lock is left out */
+void files_remove(const char *dir);
 void file_copy(const char *from_dir, const char *to_dir, const char *name);
 int64_t file_size(const char *dir, const char *name);
 bool file_exists(const char *dir, const char *name);

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -170,6 +171,21 @@ files_copy(const char *from, const char *to)
 {
     REQUIRE(mkdir(to, 0700) == 0 || errno == EEXIST);
     walk(from, "", copy_visit, (void *)(uintptr_t)to);
+}
+
+static int
+remove_one(const char *path, const struct stat *sb, int flag, struct FTW *ftw)
+{
+    (void)sb;
+    (void)flag;
+    (void)ftw;
+    return (remove(path));
+}
+
+void
+files_remove(const char *dir)
+{
+    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 int64_t

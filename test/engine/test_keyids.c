@@ -157,6 +157,45 @@ new_keyid(HOST *host)
     status_names(host, expected);
 }
 
+/*
+ * So many keyids that the keystore outgrows the mirror, and lines of the user's own: the engine refuses
+ * a WiredTiger.config of more than 100 KB, so it must never become one.
+ */
+#define MIRROR "WiredTiger.config"
+#define MIRROR_MAX (100 * 1024)
+
+static void
+mirror_limit(HOST *host)
+{
+    WT_SESSION *session;
+    int64_t largest = 0, size;
+    int i;
+    char config[256], uri[64];
+
+    OK(host, host_open(host, NULL));
+    session = host_session(host);
+    for (i = 1; i <= 500; i++) {
+        (void)snprintf(uri, sizeof(uri), "table:many-%d", i);
+        (void)snprintf(config, sizeof(config), KEYID("a-tenant-with-a-rather-long-name-%040d"), i);
+        OK(host, session->create(session, uri, config));
+        if (i % 100 == 0)
+            rows_put(host, session, uri, 1, 10, i, 100);
+        size = file_size(host->home, MIRROR);
+        largest = size > largest ? size : largest;
+    }
+    OK(host, host_close(host));
+    CU_ASSERT(file_size(host->home, "wtkms.keystore") > 65536);
+    CU_ASSERT(largest > 0 && largest <= MIRROR_MAX);
+
+    OK(host, host_open(host, NULL));
+    session = host_session(host);
+    for (i = 100; i <= 500; i += 100) {
+        (void)snprintf(uri, sizeof(uri), "table:many-%d", i);
+        rows_check(host, session, uri, 1, 10, i, 100);
+    }
+    OK(host, host_close(host));
+}
+
 /* What must not become a table: secrets in the configuration, encryptors that nobody has. */
 static void
 refused_tables(HOST *host)
@@ -278,6 +317,12 @@ test_new_keyid(void)
 }
 
 static void
+test_mirror_limit(void)
+{
+    engine_encrypted("mirror-limit", mirror_limit);
+}
+
+static void
 test_refused_tables(void)
 {
     engine_encrypted("refused-tables", refused_tables);
@@ -303,6 +348,7 @@ test_read_only(void)
 
 const TEST keyid_tests[] = {{"a key per table, and none", test_keyids},
   {"new keyids while open, then SIGKILL", test_new_keyid},
+  {"a keystore that outgrows the mirror", test_mirror_limit},
   {"tables that are refused", test_refused_tables},
   {"several connections in one process", test_connections}, {"in memory", test_in_memory},
   {"read-only", test_read_only}, {NULL, NULL}};
