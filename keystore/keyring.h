@@ -124,6 +124,20 @@ int keyring_update(KEYRING *keyring, const char *operation, const char *reason, 
 int keyring_wrap_data_key(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_DATA_KEY *data_key,
   const SECRET *secret, STATUS *status) WTKMS_CHECKED;
 
+/*
+ * keyring_new_master -- Inside an edit: a new active master key for a scope, wrapped for every
+ *     configured recipient and proved, with timeout_ms a call and retries of UNAVAILABLE until
+ *     retry_for_ms. The scope's data keys are wrapped again; the old master key, when there is one,
+ *     stays as retired until the next write. The file's lock is held meanwhile.
+ */
+int keyring_new_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,
+  int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_rewrap_master -- Inside an edit: wrap the active master key of a scope for the recipients that are
+ * configured now, and for no others. As keyring_new_master otherwise. */
+int keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,
+  int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
+
 /* keyring_write_mirror -- Write engine lines (see mirror.h) and the copy into WiredTiger.config. NULL
  * keeps the lines that stand there. */
 int keyring_write_mirror(KEYRING *keyring, const char *engine_lines, STATUS *status) WTKMS_CHECKED;

@@ -95,6 +95,7 @@ typedef struct {
     size_t mac_count;
     uint8_t seal[MAC_LEN];
     size_t sealed_len; /* raw bytes that the seal covers, as read */
+    struct keystore_index *index; /* private: how lookups find things; may be NULL */
 } KEYSTORE;
 
 /*
@@ -139,13 +140,25 @@ int keystore_add_data_key(
   KEYSTORE *keystore, KEYSTORE_DATA_KEY **data_keyp, STATUS *status) WTKMS_CHECKED;
 int keystore_add_event(KEYSTORE *keystore, const char *operation, const char *reason,
   STATUS *status) WTKMS_CHECKED; /* of now, by this user, of the keystore's generation */
+/* Remove every element for which the function says so. Ids, keyids, scopes and the order of elements are
+ * only changed by these functions (or before the element was looked up for the first time). */
+void keystore_remove_masters(
+  KEYSTORE *keystore, bool (*is_removed)(const KEYSTORE_MASTER *master, void *context), void *context);
+void keystore_remove_data_keys(KEYSTORE *keystore,
+  bool (*is_removed)(const KEYSTORE_DATA_KEY *data_key, void *context), void *context);
 int keystore_new(const char *node, KEYSTORE **keystorep, STATUS *status) WTKMS_CHECKED; /* new uuid, generation 0 */
 
-/* Looking up; NULL when there is none. */
+/* Looking up; NULL when there is none. In a keystore from keystore_decode they take logarithmic time,
+ * and several threads may look up at the same time. */
 const KEYSTORE_MASTER *keystore_master(const KEYSTORE *keystore, uint64_t id);
 const KEYSTORE_MASTER *keystore_active_master(const KEYSTORE *keystore, const char *scope);
 const KEYSTORE_DATA_KEY *keystore_data_key(const KEYSTORE *keystore, uint64_t id);
 const KEYSTORE_DATA_KEY *keystore_active_data_key(const KEYSTORE *keystore, const char *keyid);
+/* keystore_latest_data_key -- The one of the highest version of a keyid, whatever its state. */
+const KEYSTORE_DATA_KEY *keystore_latest_data_key(const KEYSTORE *keystore, const char *keyid);
+/* keystore_scope_of -- The scope that a keyid has in this keystore: its own when there is an active
+ * master key for it, else the default one. */
+const char *keystore_scope_of(const KEYSTORE *keystore, const char *keyid);
 
 /* keystore_state_name, keystore_uuid_text, keystore_uuid_parse -- Text forms. */
 const char *keystore_state_name(KEYSTORE_STATE state);

@@ -3,14 +3,18 @@
  *
  * Layer: keystore. Text in, text out; the files are keystore_file's. WiredTiger reads this file at
  * every open, ignores lines that start with '#', refuses more than 100 KB, and lists it in every
- * backup. Ours are:
+ * backup. Ours are, always last, since the last extensions= wins:
  *     # wtkms: ...                       what this is, for people
- *     extensions=[...]                   between marker comments, written by `wtkms init` only
+ *     #wtkms-engine BEGIN                written by `wtkms init` only
+ *     extensions=[...]
  *     encryption=(name=kms,keyid=default)
+ *     #wtkms-engine END
  *     #wtkms-keystore BEGIN full|partial BYTES
  *     #K base64...
  *     #wtkms-keystore END
- * All other lines are the user's, and stay byte for byte.
+ * All other lines are the user's, and stay byte for byte: lines that start with "# wtkms: ", "#wtkms-" or "#K "
+ * cannot be. A line is what the engine takes for one: inside quotes, or behind a backslash, a newline
+ * does not end it. Thread-safe: no shared state.
  */
 #ifndef WTKMS_KEYSTORE_MIRROR_H
 #define WTKMS_KEYSTORE_MIRROR_H
@@ -43,7 +47,8 @@ void mirror_release(MIRROR *mirror);
  * mirror_render -- The new text of the file: the user's lines of the old text (NULL: none) as they
  *     are; engine_lines as given, or those that stand there when NULL, or none when ""; the copy of
  *     the keystore, or none when keystore is NULL. A result over MIRROR_MAX_BYTES is STATUS_REFUSED
- *     (the user's own lines are too long). The caller frees *textp.
+ *     (the user's own lines are too long), and so are user's lines that end inside a quoted string
+ *     or with a backslash: ours would be part of them. The caller frees *textp.
  */
 int mirror_render(const char *old_text, size_t old_len, const char *engine_lines,
   const uint8_t *keystore, size_t keystore_len, bool partial, char **textp, size_t *lenp,

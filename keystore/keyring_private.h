@@ -1,0 +1,136 @@
+/*
+ * keystore/keyring_private.h -- What the files of the keyring share.
+ *
+ * Layer: keystore, for its own files.
+ *
+ * A KEYRING_VIEW is one verified state of the keystore with its keys. It never changes once it is the
+ * keyring's current one, and lives until nobody holds it: lookups hold it, so a refresh meanwhile
+ * takes nothing from under them. Only an edit works on a view of its own.
+ */
+#ifndef WTKMS_KEYSTORE_KEYRING_PRIVATE_H
+#define WTKMS_KEYSTORE_KEYRING_PRIVATE_H
+
+#include "keystore/keyring.h"
+#include "keystore/keystore_file.h"
+#include "kms_clients/kms_client.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KEYRING_LOCK_TIMEOUT_MS 30000
+#define KEYRING_REPAIR_TIMEOUT_MS 2000
+#define KEYRING_SHORT_TRY_MS 5000 /* a key service, while a table is being created */
+
+typedef struct {
+    uint64_t id;
+    SECRET *key, *wrap_key, *seal_key;
+    /* Who opened it; NULL when its payload was handed in. */
+    char *provider, *key_id, *credential;
+} KEYRING_MASTER;
+
+typedef struct {
+    uint64_t id;
+    SECRET *secret;
+    bool is_rewrapped; /* by the edit: what was wrapped is to be unwrapped once more before it is believed */
+} KEYRING_SECRET;
+
+typedef struct keyring_view KEYRING_VIEW;
+struct keyring_view {
+    unsigned refs;      /* under the keyring's lock */
+    KEYRING_VIEW *next; /* all that live, the current one first */
+    KEYSTORE *keystore;
+    KEYRING_MASTER *masters; /* of the active master keys, sorted by id */
+    size_t master_count;
+    KEYRING_SECRET *secrets; /* of the data keys that are not retired, sorted by id */
+    size_t secret_count;
+};
+
+struct keyring {
+    int home_fd;
+    const SETTINGS *settings;
+    KEYRING_OPTIONS options;
+    LOG log; /* options.log points here, or is NULL */
+    KEYSTORE_FILE *file;
+    pthread_mutex_t io_lock; /* one refresh or update at a time; taken before lock */
+    pthread_mutex_t lock;    /* of views and refs */
+    KEYRING_VIEW *views;
+    KEYSTORE_STAMP stamp; /* under io_lock */
+    atomic_int source; /* KEYRING_SOURCE */
+    KEYRING_VIEW *edited; /* inside an edit: the view whose keystore is edited; under io_lock */
+};
+
+/* --- keyring_unlock.c */
+
+/* One master key to unwrap. On success key is the caller's, and recipient says who opened it. */
+typedef struct {
+    const KEYSTORE_MASTER *master;
+    SECRET *key;
+    size_t recipient;
+    int ret;
+    STATUS status;
+} KEYRING_JOB;
+
+/* keyring_unlock -- Unwrap master keys in parallel. Blocks up to the key services' deadlines. The first job
+ * that failed gives the status. */
+int keyring_unlock(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *jobs,
+  size_t count, int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * keyring_wrap_master -- Make a master key's recipients anew: wrap for each that is configured for
+ *     its scope, and unwrap again through each that can. *openerp is one that did, an index into the
+ *     recipients. On error the recipients are as they were.
+ */
+int keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_MASTER *master,
+  const SECRET *key, int timeout_ms, int64_t retry_for_ms, size_t *openerp,
+  STATUS *status) WTKMS_CHECKED;
+
+/* --- keyring_view.c */
+
+/* Master keys that are already in hand, for keyring_view_new. */
+typedef struct {
+    const KEYRING_VIEW *view;          /* its keys are taken where they are the same; may be NULL */
+    const KEYRING_PAYLOAD *payloads; /* instead of key services; may be NULL */
+    size_t payload_count;
+    int64_t retry_for_ms;
+} KEYRING_SOURCES;
+
+/*
+ * keyring_view_new -- Verify a keystore and unwrap all its keys. keystore is the decoded data and is
+ *     owned by the view, also freed on error. The caller releases *viewp.
+ */
+int keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data, size_t len,
+  const KEYRING_SOURCES *sources, KEYRING_VIEW **viewp, STATUS *status) WTKMS_CHECKED;
+void keyring_view_free(KEYRING_VIEW *view);
+
+KEYRING_MASTER *keyring_view_master(const KEYRING_VIEW *view, uint64_t id);
+KEYRING_SECRET *keyring_view_secret(const KEYRING_VIEW *view, uint64_t id);
+
+/* keyring_view_add_master -- Add a new master key to a view that is being edited. key is copied; recipient may be
+ * NULL. */
+int keyring_view_add_master(KEYRING_VIEW *view, uint64_t id, const SECRET *key,
+  const KEYSTORE_RECIPIENT *opener, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_view_encode -- Encode a keystore under the keys of a view. seal_keys as for keystore_encode, to be freed
+ * with free(); they point into view and keystore. */
+int keyring_view_encode(const KEYRING_VIEW *view, const KEYSTORE *keystore,
+  KEYSTORE_SEAL_KEY **seal_keysp, KEYSTORE_IMAGE *image, STATUS *status) WTKMS_CHECKED;
+
+/* --- keyring.c */
+
+KEYRING_VIEW *keyring_hold(KEYRING *keyring);
+void keyring_release(KEYRING *keyring, KEYRING_VIEW *view);
+/* keyring_set_view -- Make a view the current one; the keyring takes it over. */
+void keyring_set_view(KEYRING *keyring, KEYRING_VIEW *view, KEYRING_SOURCE source);
+
+/* --- keyring_update.c */
+
+/* keyring_sync_at_open -- When copies or mirror are not in step with the current view, take the lock and bring them
+ * there. */
+int keyring_sync_at_open(KEYRING *keyring, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_commit -- Write the edited keystore as the next generation, verify it as a reader would, and make it the
+ * current view. Takes over keyring->edited. The lock is held. */
+int keyring_commit(KEYRING *keyring, const char *operation, const char *reason, bool keep_prev,
+  STATUS *status) WTKMS_CHECKED;
+
+#endif
