@@ -251,6 +251,10 @@ refuse_without_keystore(const CONNECTION *connection, const HOME_PROOF *proof, S
           "an existing database is not encrypted in place: dump it and load it into an empty home, "
           "or let an empty replica set member copy it"));
     }
+    if (proof->kind == HOME_FOREIGN)
+        return (status_set(status, STATUS_REFUSED, "home-foreign",
+          "%s holds data that something other than wiredtiger-kms encrypted (%s)", connection->home,
+          proof->evidence));
     (void)status_set(status, STATUS_NO_KEY, "home-no-keystore",
       "%s holds data (%s) but no keystore", connection->home, proof->evidence);
     return (
@@ -295,7 +299,7 @@ open_keyring(CONNECTION *connection, STATUS *status)
     keystore_free(keystore);
     if (!found && proof.kind != HOME_FRESH)
         return (refuse_without_keystore(connection, &proof, status));
-    if (found && proof.kind == HOME_PLAIN)
+    if (found && (proof.kind == HOME_PLAIN || proof.kind == HOME_FOREIGN))
         return (refuse_without_keystore(connection, &proof, status));
     if (!found) {
         if ((ret = keyring_create(connection->home_fd, connection->settings, &options, !writes,
@@ -337,11 +341,12 @@ tell_opened(CONNECTION *connection)
     char provider[KMS_KEY_ID_MAX + 1], key_id[KMS_KEY_ID_MAX + 1], credential[KMS_KEY_ID_MAX + 1];
 
     keystore_uuid_text(keystore->uuid, uuid);
-    if (!keyring_opened_by(connection->keyring, SETTINGS_DEFAULT_SCOPE, provider, key_id, credential,
-          sizeof(key_id)))
+    if (!keyring_opened_by(connection->keyring, SETTINGS_DEFAULT_SCOPE, provider, key_id,
+          credential, sizeof(key_id)))
         (void)snprintf(key_id, sizeof(key_id), "none");
     log_printf(log, LOG_INFO,
-      "version " PACKAGE_VERSION ", WiredTiger %d.%d.%d, keystore %s generation %lld, Encryption Key "
+      "version " PACKAGE_VERSION
+      ", WiredTiger %d.%d.%d, keystore %s generation %lld, Encryption Key "
       "ID %s",
       connection->abi.version.major, connection->abi.version.minor, connection->abi.version.patch,
       uuid, (long long)keystore->generation, key_id);

@@ -16,16 +16,18 @@ typedef enum {
     HOME_FRESH,     /* nothing that a database would leave */
     HOME_PLAIN,     /* data, none of it encrypted */
     HOME_ENCRYPTED, /* data with units of ours */
+    HOME_FOREIGN,   /* data encrypted by something else */
     HOME_UNKNOWN    /* data, but no page or record that could tell (a crash in the first moments) */
 } HOME_KIND;
 
 typedef struct {
     HOME_KIND kind;
-    char evidence[256]; /* the file that decided, for messages */
+    char evidence[512]; /* the file that decided, for messages */
 } HOME_PROOF;
 
 /*
- * home_proof_classify -- Which kind of home this is. Looks no further than the first unit it finds. STATUS_IO.
+ * home_proof_classify -- Which kind of home this is. Looks no further than the first unit it finds.
+ *     STATUS_IO.
  */
 int home_proof_classify(
   int home_fd, const SETTINGS *settings, HOME_PROOF *proof, STATUS *status) WTKMS_CHECKED;

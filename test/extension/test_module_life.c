@@ -4,15 +4,19 @@
  */
 #include "test/extension/test_module.h"
 
-#include "crypto/encode.h"
+#include "common/file.h"
+#include "keystore/keyring.h"
+#include "kms_clients/kms_client.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,11 +233,151 @@ nothing_secret_is_stored(void)
     CU_ASSERT_EQUAL(sb.st_mode & 077, 0);
 }
 
+/* --- what a core would hold */
+
+/*
+ * Count a text of 32 bytes in every mapping of a process that a core dump would take: readable, and
+ * not marked "do not dump".
+ */
+static unsigned
+count_in_core(pid_t pid, const uint8_t needle[32])
+{
+    FILE *smaps;
+    uint8_t *data;
+    const uint8_t *p;
+    char line[1024], path[64], permissions[8];
+    unsigned long start = 0, end = 0;
+    unsigned hits = 0;
+    ssize_t got;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+    CU_ASSERT_FATAL((fd = open(path, O_RDONLY)) >= 0);
+    (void)snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(smaps = fopen(path, "r"));
+    permissions[0] = '\0';
+    while (fgets(line, sizeof(line), smaps) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, permissions) == 3)
+            continue;
+        if (strncmp(line, "VmFlags:", 8) != 0 || permissions[0] != 'r' ||
+            strstr(line, " dd") != NULL || strstr(line, " io") != NULL ||
+            (data = malloc(end - start)) == NULL)
+            continue;
+        got = pread(fd, data, end - start, (off_t)start);
+        for (p = data; got > 0 && (p = memmem(p, (size_t)(data + got - p), needle, 32)) != NULL;
+             p++)
+            hits++;
+        free(data);
+    }
+    (void)fclose(smaps);
+    (void)close(fd);
+    return (hits);
+}
+
+static void
+core_child(MODULE_HOME *mh, int ready)
+{
+    WT_CONNECTION *conn;
+    char byte = 0;
+
+    (void)alarm(60);
+    if (module_open(mh, NULL, &conn) != 0 || module_fill(conn, "table:core", NULL, 500) != 0 ||
+        module_check(conn, "table:a", 500) != 0 || write(ready, &byte, 1) != 1)
+        _exit(1);
+    (void)pause();
+    _exit(1);
+}
+
+/* The keys of a home as its customer key gives them: the master key, and the data key of "default". */
+static void
+keys_of_home(const MODULE_HOME *mh, uint8_t master[32], uint8_t data[32])
+{
+    KEYRING_OPTIONS options = {.kms_timeout_ms = 1000, .read_only = true};
+    const KEYSTORE *keystore;
+    const KEYSTORE_MASTER *record;
+    KMS_CONTEXT context = {.scope = "default"};
+    KMS_RECORDED recorded;
+    KMS_CLIENT *client;
+    KEYRING *keyring;
+    SETTINGS *settings;
+    SECRET *secret;
+    STATUS status;
+    int home_fd;
+
+    CU_ASSERT_EQUAL_FATAL(settings_load(mh->conf, &settings, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(file_open_dir(mh->home, &home_fd, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(keyring_open(home_fd, settings, &options, &keyring, &status), 0);
+    keystore = keyring_hold_keystore(keyring);
+    record = keystore_active_master(keystore, "default");
+    memcpy(context.keystore_uuid, keystore->uuid, sizeof(context.keystore_uuid));
+    context.master_key_id = record->id;
+    recorded.provider = record->recipients[0].provider;
+    recorded.key_id = record->recipients[0].key_id;
+    recorded.wrapped = record->recipients[0].wrapped;
+    recorded.wrapped_len = record->recipients[0].wrapped_len;
+    CU_ASSERT_EQUAL_FATAL(
+      kms_client_open(settings->scopes[0].entries[0], NULL, &client, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(
+      kms_client_unwrap(client, 1000, &context, &recorded, &secret, &status), 0);
+    memcpy(master, secret_bytes(secret) + secret_len(secret) - 32, 32);
+    secret_free(secret);
+    kms_client_close(client);
+    CU_ASSERT_EQUAL_FATAL(
+      keyring_data_key(
+        keyring, keystore_active_data_key(keystore, "default")->id, &secret, NULL, &status),
+      0);
+    memcpy(data, secret_bytes(secret), 32);
+    secret_free(secret);
+    keyring_release_keystore(keyring, keystore);
+    keyring_close(keyring);
+    settings_free(settings);
+    (void)close(home_fd);
+}
+
+/*
+ * The key schedule of an AES-256 context begins with the key itself, so a data key stands once in
+ * each context that derives sub-keys with it; doc/threat-model.md says so. Nowhere else, and a
+ * master key nowhere at all.
+ */
+static void
+core_holds_no_key(void)
+{
+    WT_CONNECTION *conn;
+    MODULE_HOME mh;
+    uint8_t master[32], data[32];
+    pid_t child;
+    int wstatus, pipe_fds[2];
+    char byte;
+
+    module_home_new(&mh, NULL);
+    CU_ASSERT_EQUAL_FATAL(module_open(&mh, NULL, &conn), 0);
+    CU_ASSERT_EQUAL(module_fill(conn, "table:a", NULL, 500), 0);
+    CU_ASSERT_EQUAL(conn->close(conn, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
+    if ((child = fork()) == 0)
+        core_child(&mh, pipe_fds[1]);
+    CU_ASSERT_FATAL(child > 0);
+    (void)close(pipe_fds[1]);
+    CU_ASSERT_EQUAL(read(pipe_fds[0], &byte, 1), 1);
+    (void)close(pipe_fds[0]);
+    /* Only now: what this process learns must not be inherited by the child. */
+    keys_of_home(&mh, master, data);
+    CU_ASSERT_EQUAL(count_in_core(child, master), 0);
+#if !defined(WTKMS_SANITIZER)
+    CU_ASSERT(count_in_core(child, data) <= 8);
+#endif
+    /* The search finds what is there: this process has both on its stack. */
+    CU_ASSERT(count_in_core(getpid(), master) >= 1);
+    CU_ASSERT_EQUAL(kill(child, SIGKILL), 0);
+    CU_ASSERT_EQUAL(waitpid(child, &wstatus, 0), child);
+}
+
 const TEST test_module_life[] = {
   {"several_connections", several_connections},
   {"opened_a_thousand_times", opened_a_thousand_times},
   {"threads_outlive_the_module", threads_outlive_the_module},
   {"keyids_of_many_threads", keyids_of_many_threads},
   {"nothing_secret_is_stored", nothing_secret_is_stored},
+  {"core_holds_no_key", core_holds_no_key},
   {NULL, NULL},
 };
