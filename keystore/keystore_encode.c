@@ -12,6 +12,7 @@
 #include <string.h>
 
 /* Upper bounds of what stands around the texts and bytes of one element, and least sizes. */
+#define EMPTY_DOCUMENT_LEN 5
 #define HEAD_ROOM 512
 #define MASTER_ROOM 256
 #define RECIPIENT_ROOM 128
@@ -269,6 +270,7 @@ keystore_encode_part(const KEYSTORE *keystore, KEYSTORE_PART part,
     }
     if ((buf = calloc(1, size)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
+    buf[0] = EMPTY_DOCUMENT_LEN; /* libbson takes what is in the buffer for a document */
     if ((doc = bson_new_from_buffer(&buf, &size, NULL, NULL)) == NULL ||
       !append_head(doc, keystore, part) || !append_keys(doc, keystore, part) ||
       !append_tail(doc, keystore, part)) {
