@@ -14,7 +14,7 @@
 _Atomic(uint64_t) *fork_cookie_page;
 
 static void
-clear_in_child(void)
+forget(void)
 {
     if (fork_cookie_page != NULL)
         atomic_store(fork_cookie_page, 0);
@@ -32,7 +32,7 @@ fork_cookie_open(STATUS *status)
     if (page == MAP_FAILED)
         return (status_set_errno(status, errno, "memory", "mmap of a page"));
     if (madvise(page, len, MADV_WIPEONFORK) != 0 && !have_handler) {
-        if ((error = pthread_atfork(NULL, NULL, clear_in_child)) != 0) {
+        if ((error = pthread_atfork(NULL, NULL, forget)) != 0) {
             (void)munmap(page, len);
             return (status_set_errno(status, error, "memory", "pthread_atfork"));
         }
@@ -47,6 +47,7 @@ fork_cookie_close(void)
 {
     if (fork_cookie_page == NULL)
         return;
+    forget();
     (void)munmap(fork_cookie_page, (size_t)sysconf(_SC_PAGESIZE));
     fork_cookie_page = NULL;
 }

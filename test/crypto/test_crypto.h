@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 extern const TEST tests_first[], tests_encode[], tests_mac[], tests_secret[], tests_xaes[],
-  tests_unit[], tests_streams[], tests_threads[], tests_rsa[], tests_fault[];
+  tests_unit[], tests_slot_pool[], tests_streams[], tests_threads[], tests_rsa[], tests_fault[];
 
 /* A vector file under test/vectors: records of "name = hex", parted by empty lines. */
 #define VECTOR_FIELDS 8
@@ -53,7 +53,7 @@ void units_close(UNITS *units);
 int in_child(int (*run)(void *context), void *context);
 
 /* The sanitizers have memory and signals of their own. */
-#ifdef WTKMS_SANITIZER
+#ifdef WTKMS_SANITIZERS
 #define UNDER_SANITIZER true
 #else
 #define UNDER_SANITIZER false

@@ -269,6 +269,46 @@ scenario_two_keys(STATUS *status)
     return (ret);
 }
 
+/* With every slot for small secrets taken, a key needs a new region. */
+static int
+scenario_key(STATUS *status)
+{
+    UNIT_KEY *unit_key;
+    int ret;
+
+    if ((ret = unit_key_new(1, key, &unit_key, status)) != 0)
+        CU_ASSERT_PTR_NULL(unit_key);
+    (void)fault_was_hit();
+    unit_key_free(unit_key);
+    return (ret);
+}
+
+static void
+key_without_region(void)
+{
+    enum { MANY = 1000 };
+    static SECRET *secrets[MANY];
+    STATUS status;
+    unsigned long before;
+    unsigned i, count = 0;
+
+    /* Take slots until a region had to be made, and give that one back. */
+    key = test_secret("0123456789abcdef0123456789abcdef", 32);
+    CU_ASSERT_EQUAL_FATAL(unit_cipher_library_open(&status), 0);
+    do {
+        before = wrapped_allocations();
+        CU_ASSERT_EQUAL_FATAL(secret_new(1, &secrets[count], &status), 0);
+    } while (wrapped_allocations() == before && ++count < MANY);
+    CU_ASSERT_TRUE_FATAL(count < MANY);
+    secret_free(secrets[count]);
+    /* calloc of the key and of a region, mmap, mprotect, keying, K1. */
+    CU_ASSERT_TRUE(each_call(scenario_key) >= 6);
+    for (i = 0; i < count; i++)
+        secret_free(secrets[i]);
+    unit_cipher_library_close();
+    secret_free(key);
+}
+
 static int
 scenario_old_kernel(STATUS *status)
 {
@@ -399,4 +439,5 @@ no_random_for_canary(void)
 
 const TEST tests_first[] = {{"no random for the canary", no_random_for_canary}, {NULL, NULL}};
 const TEST tests_fault[] = {{"secrets", secrets}, {"MACs", macs}, {"XAES-256-GCM", xaes},
-  {"units", units}, {"no random in a child", no_random_in_child}, {"RSA", rsa}, {NULL, NULL}};
+  {"units", units}, {"a key without a region", key_without_region},
+  {"no random in a child", no_random_in_child}, {"RSA", rsa}, {NULL, NULL}};

@@ -349,7 +349,7 @@ many_small(void)
         CU_ASSERT_EQUAL(memcmp(secret_bytes(many[i]), &i, sizeof(i)), 0);
     for (i = 0; i < MANY; i++)
         secret_free(many[i]);
-    CU_ASSERT_TRUE(count_mappings() <= maps_before + 5);
+    CU_ASSERT_TRUE(count_mappings() <= maps_before + 5 || UNDER_SANITIZER);
     CU_ASSERT_EQUAL(secret_damage(), 0);
 }
 

@@ -60,7 +60,7 @@ compare(const void *a, const void *b)
 static void
 nonces_close(size_t expected)
 {
-    size_t i, twice = 0, count = nonces->count;
+    size_t i, twice = 0, count = nonces->count < nonces->max ? (size_t)nonces->count : nonces->max;
 
     CU_ASSERT_EQUAL(count, expected);
     CU_ASSERT_EQUAL(nonces->failures, 0);
@@ -327,7 +327,7 @@ static void *
 work_until_stopped(void *context)
 {
     (void)context;
-    while (!stop)
+    while (!stop && nonces->count < nonces->max - 10000)
         work(&units.key, 1, 10);
     return (NULL);
 }
@@ -340,7 +340,7 @@ fork_busy(void)
     unsigned count = 50, i, hung = 0;
 
     units_open(&units);
-    nonces_open(3000000);
+    nonces_open(1000000);
     stop = false;
     for (i = 0; i < 4; i++)
         CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, work_until_stopped, NULL), 0);
@@ -438,6 +438,116 @@ fork_stopped(void)
     units_close(&units);
 }
 
+static uint8_t stopped_unit[UNIT_LEN];
+
+static void *
+decrypt_stopped(void *context)
+{
+    STATUS status;
+    uint8_t back[LEN];
+    size_t n;
+
+    fault_pause = wait_at_gate;
+    if (unit_decrypt(context, stopped_unit, UNIT_LEN, back, LEN, &n, &status) != 0)
+        nonces->failures++;
+    return (NULL);
+}
+
+static atomic_bool freed;
+
+static void *
+free_key(void *context)
+{
+    unit_key_free(context);
+    freed = true;
+    return (NULL);
+}
+
+static int
+free_key_in_child(void *context)
+{
+    unit_key_free(context);
+    return (0);
+}
+
+/* A context that still has a key is emptied when the key is freed: after its user is done, but in a
+ * child, where its user does not exist, without waiting. */
+static void
+free_waits(void)
+{
+    STATUS status;
+    SECRET *secret;
+    UNIT_KEY *key;
+    UNIT_CIPHER *cipher;
+    pthread_t reader, freer;
+    struct timespec pause = {0, 50000000};
+    uint8_t src[LEN] = {0};
+    size_t n;
+
+    units_open(&units);
+    nonces_open(10);
+    waiting = 0;
+    open_gate = false;
+    freed = false;
+    CU_ASSERT_EQUAL_FATAL(secret_new_random(32, &secret, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(unit_key_new(3, secret, &key, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(unit_cipher_new(key, &cipher, &status), 0);
+    CU_ASSERT_EQUAL(unit_encrypt(cipher, src, LEN, stopped_unit, UNIT_LEN, &n, &status), 0);
+    unit_cipher_free(cipher);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, decrypt_stopped, key), 0);
+    wait_for(1);
+    CU_ASSERT_EQUAL(in_child(free_key_in_child, key), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&freer, NULL, free_key, key), 0);
+    (void)nanosleep(&pause, NULL);
+    CU_ASSERT_FALSE(freed);
+    let_go();
+    (void)pthread_join(reader, NULL);
+    (void)pthread_join(freer, NULL);
+    CU_ASSERT_TRUE(freed);
+    secret_free(secret);
+    nonces_close(0);
+    units_close(&units);
+}
+
+/* No memory for a second deriver, while the first is in use: the unit fails, the next one works. */
+static void
+no_deriver(void)
+{
+    /* Three calls make the stream's slot, one is getrandom, the fifth is the deriver's memory. Only the
+     * first unit needs one; the calls before and after must not matter either. */
+    static const unsigned calls[] = {5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    STATUS status;
+    UNIT_CIPHER *cipher;
+    pthread_t reader;
+    uint8_t src[LEN] = {0}, unit[UNIT_LEN];
+    size_t n;
+    size_t i;
+
+    units_open(&units);
+    nonces_open(10);
+    waiting = 0;
+    open_gate = false;
+    CU_ASSERT_EQUAL(unit_encrypt(units.cipher, src, LEN, stopped_unit, UNIT_LEN, &n, &status), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, decrypt_stopped, units.key), 0);
+    wait_for(1);
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        CU_ASSERT_EQUAL_FATAL(unit_cipher_new(units.key, &cipher, &status), 0);
+        fault_at(calls[i]);
+        CU_ASSERT_NOT_EQUAL(unit_encrypt(cipher, src, LEN, unit, UNIT_LEN, &n, &status), 0);
+        CU_ASSERT_TRUE(fault_was_hit());
+        CU_ASSERT_EQUAL(n, 0);
+        if (i == 0)
+            CU_ASSERT_EQUAL(status.status_class, STATUS_NO_MEMORY);
+        CU_ASSERT_EQUAL(unit_encrypt(cipher, src, LEN, unit, UNIT_LEN, &n, &status), 0);
+        CU_ASSERT_EQUAL(n, UNIT_LEN);
+        unit_cipher_free(cipher);
+    }
+    let_go();
+    (void)pthread_join(reader, NULL);
+    nonces_close(0);
+    units_close(&units);
+}
+
 /* More threads at once than there are slots: the rest waits for its turn. Memory is bounded. */
 static void
 more_than_slots(void)
@@ -471,4 +581,5 @@ const TEST tests_threads[] = {{"unique nonces", unique_nonces},
   {"threads that come and go", short_lived}, {"keys swapped meanwhile", swapped_keys},
   {"fork", fork_idle}, {"fork twice", fork_twice}, {"fork without wipe-on-fork", fork_old_kernel},
   {"fork while threads work", fork_busy}, {"fork while threads hold slots", fork_stopped},
+  {"freeing a key waits", free_waits}, {"no memory to derive", no_deriver},
   {"more threads than slots", more_than_slots}, {NULL, NULL}};
