@@ -58,6 +58,9 @@ AC_DEFUN([WTKMS_SANITIZER], [
   AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers], [build the libFuzzer programs (clang)])],
     [], [enable_fuzzers=no])
   AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
+  # The library counts the branches that a fuzzer steers by; the fuzzer itself brings its main.
+  AS_VAR_IF([enable_fuzzers], [yes], [WTKMS_CFLAGS="$WTKMS_CFLAGS -fsanitize=fuzzer-no-link"
+    AC_SUBST([FUZZER_LDFLAGS], ["-fsanitize=fuzzer"])])
 ])
 
 AC_DEFUN([WTKMS_COVERAGE], [
