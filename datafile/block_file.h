@@ -68,7 +68,8 @@ typedef struct {
     bool compressed;
     bool whole_checksum; /* the CRC is of the whole block */
     bool verified;       /* the CRC was computed and fits; false in a headers-only walk */
-    bool overlapped;     /* checksum off only: another block starts inside, so this one is stale */
+    bool extent_list; /* a clear block of BLOCK_TYPE_MANAGER that holds a well-formed extent list */
+    bool overlapped;  /* checksum off only: another block starts inside, so this one is stale */
 
     /* Of an encrypted block, else zero. */
     uint32_t stored_length; /* the length field as it is */
@@ -122,9 +123,9 @@ typedef struct {
 } BLOCK_HANDLER;
 
 typedef struct {
-    uint64_t blocks;       /* all, as handed to the handler */
-    uint64_t encrypted;    /* of them */
-    uint64_t clear;        /* of them: clear and no extent list. In an encrypted table: 0 */
+    uint64_t blocks;    /* all, as handed to the handler */
+    uint64_t encrypted; /* of them */
+    uint64_t clear; /* of them: neither encrypted nor an extent list. In an encrypted table: 0 */
     uint64_t extent_lists; /* of them */
     uint64_t metadata;     /* units or clear texts in extent lists */
     uint64_t overlapped;   /* of them */
