@@ -1,0 +1,46 @@
+/*
+ * cli/cmd_status.c -- wtkms status.
+ */
+#include "cli/cli.h"
+#include "cli/home_status.h"
+
+#include <stddef.h>
+
+const OPTIONS_ENTRY cmd_status_options[] = {
+  {"full", 0, OPTIONS_FLAG, NULL, offsetof(OPTIONS, full), NULL, 0, 0,
+    "Read whole blocks and check their checksums too."},
+  {NULL, 0, OPTIONS_FLAG, NULL, 0, NULL, 0, 0, NULL}};
+
+int
+cmd_status(CLI *cli, const OPTIONS *options, STATUS *status)
+{
+    HOME_STATUS home;
+    TARGET target;
+    int ret;
+
+    if ((ret = target_open(options->operands[0], &target, status)) != 0)
+        return (ret);
+    if (options->config != NULL && (ret = target_load(&target, options->config, status)) != 0) {
+        target_close(&target);
+        return (ret);
+    }
+    if ((ret = home_status_gather(&target, options->full, &cli->log, &home, status)) != 0)
+        goto err;
+    switch (options->format) {
+    case FORMAT_JSON:
+        ret = home_status_print_json(&home, stdout, status);
+        break;
+    case FORMAT_PROMETHEUS:
+        home_status_print_prometheus(&home, stdout);
+        break;
+    default:
+        home_status_print_table(&home, stdout);
+    }
+    if (home.unjudged)
+        cli->exit_code = CLI_UNJUDGED;
+
+err:
+    home_status_release(&home);
+    target_close(&target);
+    return (ret);
+}
