@@ -88,6 +88,11 @@ kms_client_open(const CONFIG_NODE *entry, const LOG *log, KMS_CLIENT **clientp, 
           0 ||
         provider->open(client->options, entry, log, &client->state, &client->key_id, status) != 0)
         goto err;
+    if (strlen(client->key_id) > KMS_KEY_ID_MAX) {
+        (void)config_error(
+          entry, status, "kms-key", "the key's name is longer than %d bytes", KMS_KEY_ID_MAX);
+        goto err;
+    }
     *clientp = client;
     return (0);
 

@@ -55,8 +55,7 @@ main(int argc, char **argv)
             (void)snprintf(name, sizeof(name), "%s/%s", suite->name, test->name);
             if (argc > 1 && strstr(name, argv[1]) == NULL)
                 continue;
-            if (cu_suite == NULL &&
-              (cu_suite = CU_add_suite(suite->name, NULL, NULL)) == NULL)
+            if (cu_suite == NULL && (cu_suite = CU_add_suite(suite->name, NULL, NULL)) == NULL)
                 return (1);
             if (CU_add_test(cu_suite, test->name, test->run) == NULL)
                 return (1);

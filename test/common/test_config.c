@@ -4,6 +4,7 @@
 #include "test/common/common_tests.h"
 
 #include "common/config.h"
+#include "test/fail_alloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -403,9 +404,35 @@ test_depth_by_hand(void)
     config_free(root);
 }
 
+static bool
+parse_without_memory(bool *failedp, void *context)
+{
+    CONFIG_NODE *root = NULL;
+    STATUS s;
+    int ret = parse(context, &root, &s);
+
+    *failedp = fail_alloc_done();
+    if (*failedp)
+        return (ret == STATUS_NO_MEMORY && s.status_class == STATUS_NO_MEMORY && root == NULL);
+    config_free(root);
+    return (ret == 0);
+}
+
+static void
+test_no_memory(void)
+{
+    static char with_text[] =
+      "node: a\nkms:\n  - {provider: local, keyFile: /k}\nlist: [ a, \"b\" ]\n",
+                empty[] = "";
+
+    fail_every_alloc(parse_without_memory, with_text, 30);
+    fail_every_alloc(parse_without_memory, empty, 5);
+}
+
 const TEST config_tests[] = {{"documented_file", test_documented_file}, {"scalars", test_scalars},
   {"empty_documents", test_empty_documents}, {"refused", test_refused},
   {"repeated_keys", test_repeated_keys}, {"not_yaml", test_not_yaml}, {"not_utf8", test_not_utf8},
   {"nul", test_nul}, {"depth", test_depth}, {"size", test_size}, {"every_cut", test_every_cut},
   {"source_is_copied", test_source_is_copied}, {"error_positions", test_error_positions},
-  {"by_hand", test_by_hand}, {"depth_by_hand", test_depth_by_hand}, {NULL, NULL}};
+  {"by_hand", test_by_hand}, {"depth_by_hand", test_depth_by_hand}, {"no_memory", test_no_memory},
+  {NULL, NULL}};

@@ -4,6 +4,7 @@
 #include "test/common/common_tests.h"
 
 #include "common/config.h"
+#include "test/fail_alloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -395,9 +396,38 @@ test_wrong_table(void)
       "configuration: x is 5, expected 6 to 7");
 }
 
+static bool
+read_without_memory(bool *failedp, void *context)
+{
+    OPTIONS options;
+    STATUS s;
+    int ret;
+
+    (void)context;
+    memset(&options, 0xa5, sizeof(options));
+    ret = config_read(tree, table, NULL, &options, &s);
+    *failedp = fail_alloc_done();
+    if (*failedp)
+        return (
+          ret == STATUS_NO_MEMORY && s.status_class == STATUS_NO_MEMORY && is_zeroed(&options));
+    config_release(table, &options);
+    return (ret == 0);
+}
+
+static void
+test_no_memory(void)
+{
+    static const char text[] = "label: a\nkeyFile: /k\ncopies: [a, b]\n";
+    STATUS s;
+
+    CU_ASSERT_EQUAL_FATAL(config_parse_yaml(text, sizeof(text) - 1, "c", &tree, &s), 0);
+    fail_every_alloc(read_without_memory, NULL, 5);
+    forget_tree();
+}
+
 const TEST config_option_tests[] = {{"defaults", test_defaults}, {"values", test_values},
   {"bool", test_bool}, {"int", test_int}, {"duration", test_duration}, {"choice", test_choice},
   {"strings", test_strings}, {"wrong_kinds", test_wrong_kinds}, {"unknown", test_unknown},
   {"long_lists_are_cut", test_long_lists_are_cut}, {"required", test_required},
   {"two_tables", test_two_tables}, {"not_a_map", test_not_a_map}, {"wrong_table", test_wrong_table},
-  {NULL, NULL}};
+  {"no_memory", test_no_memory}, {NULL, NULL}};

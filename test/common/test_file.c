@@ -4,6 +4,7 @@
 #include "test/common/common_tests.h"
 
 #include "common/file.h"
+#include "test/fail_alloc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -515,6 +516,43 @@ test_split_path(void)
     (void)close(dirfd);
 }
 
+static bool
+read_without_memory(bool *failedp, void *context)
+{
+    uint8_t *buf;
+    size_t len;
+    STATUS s;
+    int ret = file_read(AT_FDCWD, context, 1 << 20, true, NULL, &buf, &len, &s);
+
+    *failedp = fail_alloc_done();
+    free(buf);
+    return (*failedp ? ret == STATUS_NO_MEMORY && buf == NULL && len == 0 : ret == 0);
+}
+
+static bool
+split_without_memory(bool *failedp, void *context)
+{
+    const char *name;
+    STATUS s;
+    int fd, ret = file_split_path(context, &fd, &name, &s);
+
+    *failedp = fail_alloc_done();
+    if (*failedp)
+        return (ret == STATUS_NO_MEMORY && fd == -1 && name == NULL);
+    (void)close(fd);
+    return (ret == 0);
+}
+
+static void
+test_no_memory(void)
+{
+    static char file[] = "/proc/self/status", relative[] = "x";
+
+    fail_every_alloc(read_without_memory, file, 2);
+    fail_every_alloc(split_without_memory, file, 1);
+    fail_every_alloc(split_without_memory, relative, 1);
+}
+
 const TEST file_tests[] = {{"open_dir", test_open_dir}, {"read", test_read},
   {"read_missing", test_read_missing}, {"read_what_is_no_file", test_read_what_is_no_file},
   {"read_without_size", test_read_without_size}, {"read_into", test_read_into},
@@ -523,4 +561,5 @@ const TEST file_tests[] = {{"open_dir", test_open_dir}, {"read", test_read},
   {"replace_symlinks", test_replace_symlinks}, {"replace_refusals", test_replace_refusals},
   {"replace_removed_directory", test_replace_removed_directory}, {"create", test_create},
   {"file_size_limit", test_file_size_limit}, {"full_disk", test_full_disk},
-  {"no_descriptors", test_no_descriptors}, {"split_path", test_split_path}, {NULL, NULL}};
+  {"no_descriptors", test_no_descriptors}, {"split_path", test_split_path},
+  {"no_memory", test_no_memory}, {NULL, NULL}};

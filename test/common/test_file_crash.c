@@ -14,14 +14,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define BIG 200000
 #define MOST_CALLS 500 /* a replacement takes some 20; sanitizers add theirs */
 
+typedef enum { JOB_REPLACE, JOB_CREATE, JOB_READ, JOB_LOCK } JOB_KIND;
+
 typedef struct {
     int dirfd;
-    bool create;    /* file_create instead */
+    JOB_KIND kind;
     STATUS *status; /* shared with the child */
     bool *leaked;   /* the same */
 } JOB;
@@ -32,14 +35,35 @@ static int
 run_job(void *context)
 {
     JOB *job = context;
-    int before, after, ret;
+    uint8_t *buf = NULL;
+    size_t len;
+    int before, after, fd, ret = 203;
 
     if ((before = dup(0)) != -1)
         (void)close(before);
-    if (job->create)
-        ret = file_create(job->dirfd, "f", new_data, BIG, 0640, job->status);
-    else
+    switch (job->kind) {
+    case JOB_REPLACE:
         ret = file_replace(job->dirfd, "f", new_data, BIG, 0600, true, job->status);
+        break;
+    case JOB_CREATE:
+        ret = file_create(job->dirfd, "f", new_data, BIG, 0640, job->status);
+        break;
+    case JOB_READ:
+        ret = file_read(job->dirfd, "f", BIG, true, NULL, &buf, &len, job->status);
+        if (ret == 0 && (len != BIG || memcmp(buf, old_data, BIG) != 0))
+            ret = 200;
+        if (ret != 0 && ret != 200 && (buf != NULL || len != 0))
+            ret = 201;
+        free(buf);
+        break;
+    case JOB_LOCK:
+        ret = file_lock(job->dirfd, "lock", 0, &fd, job->status);
+        if ((ret == 0) != (fd != -1))
+            ret = 202;
+        if (fd != -1)
+            (void)close(fd);
+        break;
+    }
     if ((after = dup(0)) != -1)
         (void)close(after);
     *job->leaked = before != after;
@@ -71,19 +95,35 @@ close_job(JOB *job)
 }
 
 /* The states of a directory that a crash or an attacker may have left before. */
-typedef enum { STATE_NONE, STATE_OLD, STATE_OLD_AND_PREV, STATE_LITTER, STATE_COUNT } STATE;
+typedef enum {
+    STATE_NONE,
+    STATE_OLD,
+    STATE_OLD_AND_PREV,
+    STATE_LITTER,
+    STATE_OWNED,
+    STATE_COUNT
+} STATE;
 
 static void
 set_state(int dirfd, STATE state)
 {
     static const char *const names[] = {"f", "f.new", "f.prev", "f.prev.new"};
     size_t i;
+    int fd;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         (void)unlinkat(dirfd, names[i], 0);
     if (state == STATE_NONE)
         return;
     put_file(dirfd, "f", old_data, BIG, 0640);
+    if (state == STATE_OWNED && geteuid() == 0) {
+        /* What only root keeps; the label where one can be set. */
+        if (fchownat(dirfd, "f", OTHER_UID, OTHER_UID, 0) == -1 ||
+            (fd = openat(dirfd, "f", O_RDONLY | O_CLOEXEC)) == -1)
+            exit(1);
+        (void)fsetxattr(fd, "security.selinux", "a:b:c:s0", 9, 0);
+        (void)close(fd);
+    }
     if (state == STATE_OLD_AND_PREV)
         put_file(dirfd, "f.prev", older_data, BIG, 0640);
     if (state == STATE_LITTER) {
@@ -204,6 +244,50 @@ out:
     close_job(&job);
 }
 
+/* Reading and locking: refused with the reason, and no descriptor is left open. */
+static void
+fail_each_call(JOB_KIND kind, bool owned)
+{
+    JOB job;
+    TRACE trace = {.action = TRACE_FAIL, .error = EIO};
+    unsigned refusals = 0;
+
+    open_job(&job);
+    job.kind = kind;
+    set_state(job.dirfd, STATE_OLD);
+    if (owned && fchown(job.dirfd, OTHER_UID, OTHER_UID) == -1)
+        exit(1);
+    for (trace.at = 1; trace.at < MOST_CALLS; trace.at++) {
+        (void)unlinkat(job.dirfd, "lock", 0);
+        if (!can_trace(&job, &trace))
+            goto out;
+        CU_ASSERT(trace.exited);
+        CU_ASSERT(
+          trace.exit_code == 0 || trace.exit_code == STATUS_IO || trace.exit_code == STATUS_BUSY);
+        CU_ASSERT(!*job.leaked || trace.call == SYS_close);
+        if (!trace.acted)
+            break;
+        refusals += trace.exit_code != 0;
+    }
+    CU_ASSERT(refusals >= 3 && trace.at < MOST_CALLS && trace.exit_code == 0);
+out:
+    close_job(&job);
+}
+
+static void
+test_read_fails(void)
+{
+    fail_each_call(JOB_READ, false);
+}
+
+static void
+test_lock_fails(void)
+{
+    fail_each_call(JOB_LOCK, false);
+    if (is_root("lock_fails as another owner's"))
+        fail_each_call(JOB_LOCK, true);
+}
+
 /* The calls that a signal may interrupt are done again. */
 static void
 test_interrupted(void)
@@ -263,7 +347,7 @@ test_create_fails_or_dies(void)
     TRACE trace = {.action = TRACE_FAIL, .error = ENOSPC};
 
     open_job(&job);
-    job.create = true;
+    job.kind = JOB_CREATE;
     for (trace.at = 1; trace.at < MOST_CALLS; trace.at++) {
         set_state(job.dirfd, STATE_NONE);
         if (!can_trace(&job, &trace))
@@ -291,6 +375,7 @@ out:
 }
 
 const TEST file_crash_tests[] = {{"killed_anywhere", test_killed_anywhere},
-  {"any_call_fails", test_any_call_fails}, {"interrupted", test_interrupted},
+  {"any_call_fails", test_any_call_fails}, {"read_fails", test_read_fails},
+  {"lock_fails", test_lock_fails}, {"interrupted", test_interrupted},
   {"short_writes", test_short_writes}, {"create_fails_or_dies", test_create_fails_or_dies},
   {NULL, NULL}};

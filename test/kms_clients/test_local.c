@@ -4,6 +4,7 @@
 #include "test/kms_clients/kms_tests.h"
 
 #include "crypto/encode.h"
+#include "test/fail_alloc.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -387,10 +388,50 @@ test_key_file_write(void)
     (void)close(dirfd);
 }
 
+static bool
+use_without_memory(bool *failedp, void *context)
+{
+    CONFIG_NODE *entry = context;
+    KMS_CLIENT *client = NULL;
+    KMS_WRAPPED w = {NULL, NULL, NULL, 0};
+    KMS_RECORDED r;
+    SECRET *plaintext = NULL, *opened = NULL;
+    STATUS s;
+    int ret;
+
+    if ((ret = secret_new_random(32, &plaintext, &s)) == 0 &&
+        (ret = kms_client_open(entry, NULL, &client, &s)) == 0 &&
+        (ret = kms_client_wrap(client, 1000, &context_one, plaintext, &w, &s)) == 0) {
+        r = (KMS_RECORDED){"local", w.key_id, w.wrapped, w.wrapped_len};
+        ret = kms_client_unwrap(client, 1000, &context_one, &r, &opened, &s);
+    }
+    *failedp = fail_alloc_done();
+    secret_free(plaintext);
+    secret_free(opened);
+    kms_wrapped_release(&w);
+    kms_client_close(client);
+    return (ret == (*failedp ? STATUS_NO_MEMORY : 0));
+}
+
+static void
+test_no_memory(void)
+{
+    char yaml[5000];
+    CONFIG_NODE *entry;
+    STATUS s;
+
+    (void)snprintf(yaml, sizeof(yaml), "{provider: local, keyFile: %s}",
+      key_file(KEY_TEXT, strlen(KEY_TEXT), 0600));
+    CU_ASSERT_EQUAL_FATAL(config_parse_yaml(yaml, strlen(yaml), "c", &entry, &s), 0);
+    fail_every_alloc(use_without_memory, entry, 10);
+    config_free(entry);
+}
+
 const TEST local_tests[] = {{"malformed_key_files", test_malformed_key_files},
   {"key_files", test_key_files}, {"missing_key_file", test_missing_key_file},
   {"long_path", test_long_path}, {"key_file_permissions", test_key_file_permissions},
   {"unreadable_key_file", test_unreadable_key_file}, {"linked_key_file", test_linked_key_file},
   {"round_trip", test_round_trip}, {"known_answer", test_known_answer},
   {"wrong_key", test_wrong_key}, {"wrong_context", test_wrong_context}, {"damaged", test_damaged},
-  {"key_is_not_told", test_key_is_not_told}, {"key_file_write", test_key_file_write}, {NULL, NULL}};
+  {"key_is_not_told", test_key_is_not_told}, {"key_file_write", test_key_file_write},
+  {"no_memory", test_no_memory}, {NULL, NULL}};

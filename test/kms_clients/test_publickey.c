@@ -6,6 +6,7 @@
 
 #include "crypto/encode.h"
 #include "crypto/rsa.h"
+#include "test/fail_alloc.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static char public_path[4300];
 
 typedef enum { PEM_PUBLIC, PEM_PRIVATE, PEM_PKCS1 } PEM_FORM;
 
@@ -233,6 +236,44 @@ test_files(void)
     CHECK_STATUS(open_client(yaml, &client, &s), &s, STATUS_CONFIG, "the path is longer than");
 }
 
+static bool
+use_without_memory(bool *failedp, void *context)
+{
+    const SECRET *plaintext = context;
+    KMS_CLIENT *client = NULL;
+    KMS_WRAPPED w = {NULL, NULL, NULL, 0};
+    STATUS s;
+    CONFIG_NODE *entry = NULL;
+    char yaml[5000];
+    int ret;
+
+    (void)snprintf(yaml, sizeof(yaml), "{provider: publickey, publicKeyFile: %s}", public_path);
+    if ((ret = config_parse_yaml(yaml, strlen(yaml), "c", &entry, &s)) == 0 &&
+        (ret = kms_client_open(entry, NULL, &client, &s)) == 0)
+        ret = kms_client_wrap(client, 1000, &context_one, plaintext, &w, &s);
+    *failedp = fail_alloc_done();
+    kms_wrapped_release(&w);
+    kms_client_close(client);
+    config_free(entry);
+    return (ret == (*failedp ? STATUS_NO_MEMORY : 0));
+}
+
+static void
+test_no_memory(void)
+{
+    EVP_PKEY *key = rsa_key(2048);
+    char *pem = to_pem(key, PEM_PUBLIC);
+    SECRET *plaintext;
+    STATUS s;
+
+    (void)snprintf(public_path, sizeof(public_path), "%s", key_file(pem, strlen(pem), 0644));
+    CU_ASSERT_EQUAL_FATAL(secret_new_random(32, &plaintext, &s), 0);
+    fail_every_alloc(use_without_memory, plaintext, 10);
+    secret_free(plaintext);
+    free(pem);
+    EVP_PKEY_free(key);
+}
+
 const TEST publickey_tests[] = {{"wrap", test_wrap}, {"only_wraps", test_only_wraps},
   {"other_keys", test_other_keys}, {"private_key", test_private_key}, {"malformed", test_malformed},
-  {"files", test_files}, {NULL, NULL}};
+  {"files", test_files}, {"no_memory", test_no_memory}, {NULL, NULL}};
