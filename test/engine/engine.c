@@ -198,8 +198,9 @@ host_open(HOST *host, const char *extra)
     host->handler.handle_error = on_error;
     host->handler.handle_message = on_message;
     host_engine_config(host, ours, sizeof(ours));
-    (void)snprintf(config, sizeof(config), "create,cache_size=%uM,%s%s%s%s%s", host->cache_mb,
-      MONGOD_OPEN, ours, MONGOD_COMPATIBILITY, extra == NULL ? "" : ",",
+    /* A log file is allocated at once: 100 MB would be most of the tests' time, and never be full. */
+    (void)snprintf(config, sizeof(config), "create,cache_size=%uM,%s%s%s,log=(file_max=4MB)%s%s",
+      host->cache_mb, MONGOD_OPEN, ours, MONGOD_COMPATIBILITY, extra == NULL ? "" : ",",
       extra == NULL ? "" : extra);
     return (wiredtiger_open(host->home, &host->handler, config, &host->conn));
 }
