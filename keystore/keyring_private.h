@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     uint64_t id;
     SECRET *secret;
+    bool is_borrowed;  /* of another view, which is held as long as this one lives */
     bool is_rewrapped; /* by the edit: what was wrapped is to be unwrapped once more before it is believed */
 } KEYRING_SECRET;
 
@@ -101,6 +102,11 @@ typedef struct {
 int keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data, size_t len,
   const KEYRING_SOURCES *sources, KEYRING_VIEW **viewp, STATUS *status) WTKMS_CHECKED;
 void keyring_view_free(KEYRING_VIEW *view);
+
+/* keyring_view_copy -- A view for an edit, of the current one. The data keys' secrets are borrowed: the caller
+ * holds the original until the copy is freed. */
+int keyring_view_copy(
+  const KEYRING_VIEW *view, KEYRING_VIEW **copyp, STATUS *status) WTKMS_CHECKED;
 
 KEYRING_MASTER *keyring_view_master(const KEYRING_VIEW *view, uint64_t id);
 KEYRING_SECRET *keyring_view_secret(const KEYRING_VIEW *view, uint64_t id);

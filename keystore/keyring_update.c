@@ -102,6 +102,32 @@ check_succession(const KEYSTORE *now, const KEYSTORE *next, STATUS *status)
 }
 
 /*
+ * Who may only wrap with the customer's key can put a whole new keystore in place: his master key,
+ * his data keys, sealed in order. What he cannot do is wrap data keys that he does not know. So the
+ * next state must have at least one of ours, and each that it has must be ours.
+ */
+static int
+check_same_line(const KEYRING_VIEW *now, const KEYRING_VIEW *next, STATUS *status)
+{
+    const KEYRING_SECRET *held;
+    size_t i, common = 0;
+
+    for (i = 0; i < next->secret_count; i++) {
+        if ((held = keyring_view_secret(now, next->secrets[i].id)) == NULL)
+            continue;
+        if (!secret_equal(held->secret, next->secrets[i].secret))
+            return (status_set(status, STATUS_CORRUPT, "keystore-substituted",
+              "the keystore was replaced: data key %016" PRIx64 " is another key than before",
+              held->id));
+        common++;
+    }
+    if (common == 0)
+        return (status_set(status, STATUS_CORRUPT, "keystore-substituted",
+          "the keystore was replaced: it has none of the data keys that it had before"));
+    return (0);
+}
+
+/*
  * Read the file and verify what it holds. The keys of the current view are taken over; a new master
  * key is unwrapped with one try, since whoever asked will ask again.
  */
@@ -130,7 +156,11 @@ read_view(KEYRING *keyring, KEYSTORE_STAMP *stamp, KEYRING_VIEW **viewp, STATUS 
         keystore_free(keystore);
         goto err;
     }
-    ret = keyring_view_new(keyring, keystore, data, len, &sources, viewp, status);
+    if ((ret = keyring_view_new(keyring, keystore, data, len, &sources, viewp, status)) == 0 &&
+      (ret = check_same_line(current, *viewp, status)) != 0) {
+        keyring_view_free(*viewp);
+        *viewp = NULL;
+    }
 
 err:
     if (ret != 0)
@@ -218,28 +248,6 @@ is_retired_data_key(const KEYSTORE_DATA_KEY *data_key, void *context)
     return (data_key->state == KEYSTORE_RETIRED);
 }
 
-/* A copy of the current view for an edit in memory: through its bytes, as from a file. */
-static int
-copy_view(KEYRING *keyring, KEYRING_VIEW **viewp, STATUS *status)
-{
-    KEYRING_VIEW *current = keyring_hold(keyring);
-    KEYRING_SOURCES sources = {.view = current};
-    KEYSTORE_SEAL_KEY *seal_keys;
-    KEYSTORE_IMAGE image;
-    KEYSTORE *keystore;
-    int ret;
-
-    *viewp = NULL;
-    if ((ret = keyring_view_encode(current, current->keystore, &seal_keys, &image, status)) == 0) {
-        if ((ret = keystore_decode(image.data, image.len, &keystore, status)) == 0)
-            ret = keyring_view_new(
-              keyring, keystore, image.data, image.len, &sources, viewp, status);
-        release_image(&image, seal_keys);
-    }
-    keyring_release(keyring, current);
-    return (ret);
-}
-
 static int
 encode_next(KEYRING *keyring, const char *operation, const char *reason,
   KEYSTORE_SEAL_KEY **seal_keysp, KEYSTORE_IMAGE *image, STATUS *status)
@@ -252,8 +260,7 @@ encode_next(KEYRING *keyring, const char *operation, const char *reason,
     /* A clock that went back must not make a keystore younger than its past. */
     if (now > keystore->modified)
         keystore->modified = now;
-    if ((ret = keystore_add_event(keystore, operation, reason, status)) != 0 ||
-      (ret = keystore_check(keystore, status)) != 0)
+    if ((ret = keystore_add_event(keystore, operation, reason, status)) != 0)
         return (ret);
     return (keyring_view_encode(keyring->edited, keystore, seal_keysp, image, status));
 }
@@ -277,6 +284,8 @@ keyring_commit(
          keyring, keystore, image.data, image.len, &sources, &view, status)) != 0)
         goto err;
     if (!ephemeral) {
+        /* The one that was checked and has an index. Its scopes' names are those of the edited one. */
+        image.keystore = view->keystore;
         if ((ret = keystore_file_write(keyring->file, &image, keep_prev, status)) != 0)
             goto err;
         stamp = keystore_file_stamp(keyring->file);
@@ -319,15 +328,21 @@ change(KEYRING *keyring, const char *operation, const char *reason, EDIT edit, v
   STATUS *status)
 {
     KEYSTORE_STAMP stamp = {0};
-    bool unchanged = false, ephemeral = keyring_source(keyring) == KEYRING_EPHEMERAL;
+    KEYRING_VIEW *current = NULL;
+    bool copied, unchanged = false, ephemeral = keyring_source(keyring) == KEYRING_EPHEMERAL;
     int lock_fd = -1, ret;
 
     if ((ret = check_writable(keyring, status)) != 0)
         return (ret);
-    if (ephemeral)
-        ret = copy_view(keyring, &keyring->edited, status);
-    else if ((ret = keystore_file_lock(
-                keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) == 0)
+    if (!ephemeral &&
+      (ret = keystore_file_lock(
+         keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
+        return (ret);
+    current = keyring_hold(keyring);
+    copied = ephemeral || keystore_file_has_seal(keyring->file, current->keystore->seal);
+    if (copied)
+        ret = keyring_view_copy(current, &keyring->edited, status);
+    else
         ret = read_view(keyring, &stamp, &keyring->edited, status);
     if (ret != 0)
         goto err;
@@ -335,7 +350,7 @@ change(KEYRING *keyring, const char *operation, const char *reason, EDIT edit, v
         goto err;
     if (!unchanged)
         ret = keyring_commit(keyring, operation, reason, true, status);
-    else if (ephemeral || (ret = sync_locked(keyring, keyring->edited, status)) == 0) {
+    else if (!copied && (ret = sync_locked(keyring, keyring->edited, status)) == 0) {
         keyring->stamp = stamp;
         keyring_set_view(keyring, keyring->edited, keyring_source(keyring));
         keyring->edited = NULL;
@@ -344,6 +359,7 @@ change(KEYRING *keyring, const char *operation, const char *reason, EDIT edit, v
 err:
     keyring_view_free(keyring->edited);
     keyring->edited = NULL;
+    keyring_release(keyring, current);
     if (lock_fd != -1)
         (void)close(lock_fd);
     return (ret);
@@ -611,6 +627,7 @@ check_adopt(KEYRING *keyring, bool *keep_prevp, STATUS *status)
 int
 keyring_adopt(KEYRING *keyring, const char *reason, STATUS *status)
 {
+    KEYRING_VIEW *current = keyring_hold(keyring);
     bool keep_prev;
     int lock_fd = -1, ret;
 
@@ -627,7 +644,7 @@ keyring_adopt(KEYRING *keyring, const char *reason, STATUS *status)
     }
     if ((ret = keystore_file_lock(
            keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
-      (ret = copy_view(keyring, &keyring->edited, status)) != 0 ||
+      (ret = keyring_view_copy(current, &keyring->edited, status)) != 0 ||
       (ret = check_adopt(keyring, &keep_prev, status)) != 0 ||
       (ret = drop_retired(keyring->edited->keystore, status)) != 0)
         goto err;
@@ -636,6 +653,7 @@ keyring_adopt(KEYRING *keyring, const char *reason, STATUS *status)
 err:
     keyring_view_free(keyring->edited);
     keyring->edited = NULL;
+    keyring_release(keyring, current);
     if (lock_fd != -1)
         (void)close(lock_fd);
     (void)pthread_mutex_unlock(&keyring->io_lock);

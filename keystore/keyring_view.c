@@ -359,6 +359,44 @@ err:
     return (ret);
 }
 
+int
+keyring_view_copy(const KEYRING_VIEW *view, KEYRING_VIEW **copyp, STATUS *status)
+{
+    const KEYRING_MASTER *master;
+    KEYRING_VIEW *copy;
+    size_t i;
+    int ret;
+
+    *copyp = NULL;
+    if ((copy = calloc(1, sizeof(*copy))) == NULL)
+        return (no_memory(status));
+    copy->masters = calloc(view->master_count + 1, sizeof(*copy->masters));
+    copy->secrets = calloc(view->secret_count + 1, sizeof(*copy->secrets));
+    if (copy->masters == NULL || copy->secrets == NULL) {
+        ret = no_memory(status);
+        goto err;
+    }
+    if ((ret = keystore_copy(view->keystore, &copy->keystore, status)) != 0)
+        goto err;
+    for (i = 0; i < view->master_count; i++, copy->master_count++) {
+        master = &view->masters[i];
+        if ((ret = fill_master(&copy->masters[i], master->id, master->key, master->provider,
+               master->key_id, master->credential, status)) != 0)
+            goto err;
+    }
+    for (i = 0; i < view->secret_count; i++) {
+        copy->secrets[i] = view->secrets[i];
+        copy->secrets[i].is_borrowed = true;
+    }
+    copy->secret_count = view->secret_count;
+    *copyp = copy;
+    return (0);
+
+err:
+    keyring_view_free(copy);
+    return (ret);
+}
+
 void
 keyring_view_free(KEYRING_VIEW *view)
 {
@@ -369,7 +407,8 @@ keyring_view_free(KEYRING_VIEW *view)
     for (i = 0; i < view->master_count; i++)
         release_master(&view->masters[i]);
     for (i = 0; i < view->secret_count; i++)
-        secret_free(view->secrets[i].secret);
+        if (!view->secrets[i].is_borrowed)
+            secret_free(view->secrets[i].secret);
     free(view->masters);
     free(view->secrets);
     keystore_free(view->keystore);

@@ -15,7 +15,6 @@
 #include <bson/bson.h>
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,14 +25,20 @@ typedef struct {
     size_t len;
     bool broken; /* libbson stopped before the end */
     STATUS *status;
-    char where[64]; /* for messages */
+    const char *name; /* for messages, with its place when it is one of several */
+    size_t place;
 } READER;
+
+#define NO_PLACE SIZE_MAX
 
 static int
 corrupt(const READER *reader, const char *field, const char *what)
 {
-    return (status_set(reader->status, STATUS_CORRUPT, "keystore-format", "%s: %s %s",
-      reader->where, field, what));
+    if (reader->place == NO_PLACE)
+        return (status_set(
+          reader->status, STATUS_CORRUPT, "keystore-format", "%s: %s %s", reader->name, field, what));
+    return (status_set(reader->status, STATUS_CORRUPT, "keystore-format", "%s %zu: %s %s",
+      reader->name, reader->place, field, what));
 }
 
 static void
@@ -50,20 +55,14 @@ advance(READER *reader)
 }
 
 static int
-open_reader(READER *reader, const uint8_t *data, size_t len, STATUS *status, const char *fmt, ...)
-  WTKMS_PRINTF(5, 6);
-
-static int
-open_reader(READER *reader, const uint8_t *data, size_t len, STATUS *status, const char *fmt, ...)
+open_reader(READER *reader, const uint8_t *data, size_t len, const char *name, size_t place,
+  STATUS *status)
 {
-    va_list ap;
-
     reader->len = len;
     reader->broken = false;
     reader->status = status;
-    va_start(ap, fmt);
-    (void)vsnprintf(reader->where, sizeof(reader->where), fmt, ap);
-    va_end(ap);
+    reader->name = name;
+    reader->place = place;
     if (!bson_iter_init_from_data(&reader->iter, data, len))
         return (corrupt(reader, "its length", "is not what it says"));
     advance(reader);
@@ -219,6 +218,22 @@ read_state(READER *reader, KEYSTORE_STATE *statep)
     return (corrupt(reader, FIELD_STATE, "is unknown"));
 }
 
+/* The next number in decimal; ten thousand of them are no work for printf. */
+static void
+count_up(char index[16])
+{
+    size_t len = strlen(index), i = len;
+
+    while (i > 0 && index[i - 1] == '9')
+        index[--i] = '0';
+    if (i > 0)
+        index[i - 1]++;
+    else {
+        memmove(index + 1, index, len + 1);
+        index[0] = '1';
+    }
+}
+
 /*
  * An array's elements are documents named "0", "1" and so on. read_element reads one to its end.
  */
@@ -231,23 +246,23 @@ read_array(READER *reader, const char *field, const char *element_name,
     const uint8_t *data;
     size_t i;
     uint32_t len;
-    char index[16];
+    char index[16] = "0";
     int ret;
 
     if ((ret = expect(reader, field, BSON_TYPE_ARRAY)) != 0)
         return (ret);
     bson_iter_array(&reader->iter, &len, &data);
-    if ((ret = open_reader(&array, data, len, reader->status, "%s", field)) != 0)
+    if ((ret = open_reader(&array, data, len, field, NO_PLACE, reader->status)) != 0)
         return (ret);
     for (i = 0; array.key != NULL; i++) {
-        (void)snprintf(index, sizeof(index), "%zu", i);
         if ((ret = expect(&array, index, BSON_TYPE_DOCUMENT)) != 0)
             return (ret);
         bson_iter_document(&array.iter, &len, &data);
-        if ((ret = open_reader(&element, data, len, reader->status, "%s %zu", element_name, i)) != 0 ||
+        if ((ret = open_reader(&element, data, len, element_name, i, reader->status)) != 0 ||
           (ret = read_element(&element, keystore, context)) != 0 || (ret = expect_end(&element)) != 0)
             return (ret);
         advance(&array);
+        count_up(index);
     }
     if ((ret = expect_end(&array)) != 0)
         return (ret);
@@ -449,7 +464,7 @@ keystore_peek(const uint8_t *data, size_t len, uint8_t uuid[KEYSTORE_UUID_LEN], 
     READER reader;
     int ret;
 
-    if ((ret = open_reader(&reader, data, len, status, "the keystore")) == 0 &&
+    if ((ret = open_reader(&reader, data, len, "the keystore", NO_PLACE, status)) == 0 &&
       (ret = read_head(&reader, &head)) == 0) {
         memcpy(uuid, head.uuid, sizeof(head.uuid));
         *generationp = head.generation;
@@ -494,7 +509,7 @@ keystore_decode(const uint8_t *data, size_t len, KEYSTORE **keystorep, STATUS *s
           "the keystore has %zu bytes, at most %u are possible", len, KEYSTORE_MAX_BYTES));
     if ((keystore = calloc(1, sizeof(*keystore))) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
-    if ((ret = open_reader(&reader, data, len, status, "the keystore")) != 0 ||
+    if ((ret = open_reader(&reader, data, len, "the keystore", NO_PLACE, status)) != 0 ||
       (ret = read_keystore(&reader, keystore)) != 0 || (ret = keystore_check(keystore, status)) != 0 ||
       (ret = check_macs(keystore, status)) != 0)
         goto err;

@@ -115,6 +115,25 @@ keystore_file_read(KEYSTORE_FILE *file, bool *foundp, uint8_t **datap, size_t *l
 }
 
 bool
+keystore_file_has_seal(KEYSTORE_FILE *file, const uint8_t seal[MAC_LEN])
+{
+    struct stat sb;
+    STATUS ignored;
+    uint8_t tail[MAC_LEN + 1];
+    bool same;
+    int fd;
+
+    status_clear(&ignored);
+    if (file_open_read(file->dirfd, file->name, true, NULL, &fd, &ignored) != 0)
+        return (false);
+    same = fstat(fd, &sb) == 0 && sb.st_size > (off_t)sizeof(tail) &&
+      pread(fd, tail, sizeof(tail), sb.st_size - (off_t)sizeof(tail)) == (ssize_t)sizeof(tail) &&
+      mac_equal(tail, seal, MAC_LEN);
+    (void)close(fd);
+    return (same);
+}
+
+bool
 keystore_file_is_changed(KEYSTORE_FILE *file, const KEYSTORE_STAMP *stamp)
 {
     struct stat sb;

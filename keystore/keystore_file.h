@@ -49,6 +49,9 @@ int keystore_file_lock(KEYSTORE_FILE *file, int timeout_ms, int *fdp, STATUS *st
 int keystore_file_read(KEYSTORE_FILE *file, bool *foundp, uint8_t **datap, size_t *lenp,
   KEYSTORE_STAMP *stamp, STATUS *status) WTKMS_CHECKED;
 
+/* keystore_file_has_seal -- Whether the file ends in this seal, and so is what was read: quicker than to read it. */
+bool keystore_file_has_seal(KEYSTORE_FILE *file, const uint8_t seal[MAC_LEN]);
+
 /* keystore_file_is_changed -- Whether the file is another one than when it was read, or gone. */
 bool keystore_file_is_changed(KEYSTORE_FILE *file, const KEYSTORE_STAMP *stamp);
 

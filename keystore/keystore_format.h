@@ -58,6 +58,9 @@ int keystore_append_mac(KEYSTORE *keystore, KEYSTORE_MAC **macp, STATUS *status)
 void keystore_drop_macs(KEYSTORE *keystore);
 void keystore_clear_recipients(KEYSTORE_MASTER *master);
 
+/* keystore_copy -- A deep copy, for an edit; without the MACs, which were those of the original. */
+int keystore_copy(const KEYSTORE *keystore, KEYSTORE **copyp, STATUS *status) WTKMS_CHECKED;
+
 /* keystore_check -- The rules between elements, for what was read and before anything is written: unique
  * ids, one active master key a scope, and so on; see keystore_decode. Makes the index. */
 int keystore_check(KEYSTORE *keystore, STATUS *status) WTKMS_CHECKED;

@@ -240,6 +240,18 @@ mac_place(const uint8_t *data, const bson_iter_t *element, size_t *offsetp, STAT
     return (0);
 }
 
+/* The seal's own element has no seal: all but its 32 bytes is known. */
+static bool
+ends_in_seal(const uint8_t *data, size_t len)
+{
+    static const uint8_t head[] = {
+      BSON_TYPE_BINARY, 's', 'e', 'a', 'l', 0, MAC_LEN, 0, 0, 0, BSON_SUBTYPE_BINARY};
+
+    _Static_assert(sizeof(head) + MAC_LEN == KEYSTORE_SEAL_ELEMENT_LEN, "the seal's element");
+    return (len > 1 + KEYSTORE_SEAL_ELEMENT_LEN &&
+      memcmp(data + len - 1 - KEYSTORE_SEAL_ELEMENT_LEN, head, sizeof(head)) == 0);
+}
+
 static int
 compute_seal(const SEALER *sealer, const uint8_t *data, size_t len, uint8_t seal[MAC_LEN],
   STATUS *status)
@@ -276,7 +288,7 @@ walk(const uint8_t *data, size_t len, uint8_t *writable, const KEYSTORE_SEAL_KEY
     uint8_t mac[MAC_LEN];
     int ret;
 
-    if (len <= 1 + KEYSTORE_SEAL_ELEMENT_LEN || !bson_init_static(&doc, data, len))
+    if (!ends_in_seal(data, len) || !bson_init_static(&doc, data, len))
         return (malformed(status));
     if ((ret = begin(&sealer, &doc, seal_keys, count, status)) != 0 ||
       (ret = add_masters(&sealer, &doc, status)) != 0 ||

@@ -154,6 +154,24 @@ home_has(const HOME *home, const char *name)
     return (faccessat(home->fd, name, F_OK, 0) == 0);
 }
 
+void
+home_fill(HOME *home)
+{
+    KEYRING *keyring;
+    STATUS status;
+    uint64_t id;
+    bool created;
+
+    home_make(home, NULL);
+    home_key_file(home, "keyA");
+    home_configure(home, "node: test-a\nkms: [{provider: local, keyFile: %k}]\n" HOME_TENANT_YAML);
+    CHECK_OK_FATAL(
+      keyring_create(home->fd, home->settings, &home->options, false, &keyring, &status));
+    CHECK_OK_FATAL(keyring_ensure_data_key(keyring, "tenantA", &id, &created, &status));
+    CHECK_OK_FATAL(keyring_ensure_data_key(keyring, "tenantB", &id, &created, &status));
+    keyring_close(keyring);
+}
+
 bool
 same_data_key(KEYRING *a, KEYRING *b, uint64_t id)
 {

@@ -73,6 +73,10 @@ bool home_has(const HOME *home, const char *name);
         CU_ASSERT_STRING_EQUAL(status.id, id_);                                           \
     } while (0)
 
+/* home_fill -- A keystore with two scopes and several data keys, copies and mirror as configured. */
+#define HOME_TENANT_YAML "keys: {tenantA: {kms: [{provider: local, keyFile: %d/keyA}]}}\n"
+void home_fill(HOME *home);
+
 /* Whether two keyrings, or one and the file, have the same data keys for these ids. */
 bool same_data_key(KEYRING *a, KEYRING *b, uint64_t id);
 

@@ -3,4 +3,4 @@
  */
 #include "test/keystore/keystore_tests.h"
 
-const TEST_SUITE test_suites[] = {{"keyring", keyring_tests}, {NULL, NULL}};
+const TEST_SUITE test_suites[] = {{"settings", settings_tests}, {"format", format_tests}, {"mirror", mirror_tests}, {"keyring", keyring_tests}, {NULL, NULL}};

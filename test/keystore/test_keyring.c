@@ -56,11 +56,12 @@ test_round_trip(void)
 }
 
 static int64_t
-now_us(void)
+cpu_us(void)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    /* Of this thread alone: other work on the machine is not what is measured. */
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
@@ -128,18 +129,18 @@ test_ten_thousand(void)
     keyring_close(keyring);
 
     before = resident_kib();
-    start = now_us();
+    start = cpu_us();
     CHECK_OK_FATAL(keyring_open(home.fd, home.settings, &home.options, &keyring, &status));
-    opened = now_us() - start;
+    opened = cpu_us() - start;
     after = resident_kib();
-    start = now_us();
+    start = cpu_us();
     CHECK_OK_FATAL(keyring_ensure_data_key(keyring, "one more", &id, &created, &status));
-    ensured = now_us() - start;
-    printf("(open %" PRId64 " ms, add %" PRId64 " ms, %ld KiB) ", opened / 1000, ensured / 1000,
+    ensured = cpu_us() - start;
+    printf("(CPU: open %" PRId64 " ms, add %" PRId64 " ms, %ld KiB) ", opened / 1000, ensured / 1000,
       after - before);
     CU_ASSERT_TRUE(created);
     CU_ASSERT(opened < 1000000 * slow);
-    CU_ASSERT(ensured < 200000 * slow);
+    CU_ASSERT(ensured < 100000 * slow);
 #ifndef WTKMS_SANITIZERS
     CU_ASSERT(after - before < 32 * 1024);
 #endif
