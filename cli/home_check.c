@@ -189,8 +189,9 @@ static int
 on_metadata(void *context, const BLOCK_METADATA *metadata, STATUS *status)
 {
     RUN *run = context;
+    uint8_t head[UNIT_HEADER_LEN];
 
-    if (!metadata->encrypted)
+    if (!metadata->encrypted || survey_metadata_cut(metadata, head))
         return (0);
     return (check_unit(run, metadata->text_offset, HOME_CHECK_METADATA, metadata->unit,
       metadata->unit_length, metadata->unit_length, status));
