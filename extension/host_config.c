@@ -4,6 +4,7 @@
 #include "extension/host_config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,15 +22,59 @@ syntax_error(STATUS *status)
       "and [...] for lists"));
 }
 
+/* The items of a structure, "(...)" or "[...]", below a node. */
+static int
+read_structure(WT_EXTENSION_API *api, CONFIG_NODE *node, const WT_CONFIG_ITEM *value,
+  unsigned depth, STATUS *status)
+{
+    WT_CONFIG_PARSER *parser;
+    int ret;
+
+    if (api->config_parser_open(api, NULL, value->str + 1, value->len - 2, &parser) != 0)
+        return (syntax_error(status));
+    ret = read_items(api, parser, node, depth + 1, status);
+    (void)parser->close(parser);
+    return (ret);
+}
+
 /*
- * One value, or in a list one element, which the engine's parser gives as a key without a value.
+ * The list of recipients, written as a map: of the options of one, or of several by name. Their first
+ * value tells which.
  */
+static int
+read_recipients(WT_EXTENSION_API *api, CONFIG_NODE *list, const WT_CONFIG_ITEM *value,
+  unsigned depth, STATUS *status)
+{
+    CONFIG_NODE *entry;
+    WT_CONFIG_ITEM name, first;
+    WT_CONFIG_PARSER *parser;
+    int ret;
+
+    if (api->config_parser_open(api, NULL, value->str + 1, value->len - 2, &parser) != 0)
+        return (syntax_error(status));
+    ret = parser->next(parser, &name, &first);
+    (void)parser->close(parser);
+    if (ret == 0 && first.type == WT_CONFIG_ITEM_STRUCT)
+        return (read_structure(api, list, value, depth, status));
+    if ((ret = config_node_new(list, CONFIG_MAP, NULL, NULL, 0, NULL, 0, &entry, status)) != 0)
+        return (ret);
+    return (read_structure(api, entry, value, depth + 1, status));
+}
+
+static bool
+is_recipients(const WT_CONFIG_ITEM *key, const WT_CONFIG_ITEM *value)
+{
+    return (
+      key != NULL && key->len == 3 && memcmp(key->str, "kms", 3) == 0 && value->str[0] == '(');
+}
+
+/* One value; key is NULL in a list. */
 static int
 read_item(WT_EXTENSION_API *api, CONFIG_NODE *parent, const WT_CONFIG_ITEM *key,
   const WT_CONFIG_ITEM *value, unsigned depth, STATUS *status)
 {
+    CONFIG_KIND kind;
     CONFIG_NODE *node;
-    WT_CONFIG_PARSER *parser;
     const char *name = key == NULL ? NULL : key->str;
     size_t name_len = key == NULL ? 0 : key->len;
     int ret;
@@ -39,14 +84,11 @@ read_item(WT_EXTENSION_API *api, CONFIG_NODE *parent, const WT_CONFIG_ITEM *key,
           parent, CONFIG_SCALAR, NULL, name, name_len, value->str, value->len, NULL, status));
     if (value->len < 2 || depth >= CONFIG_MAX_DEPTH)
         return (syntax_error(status));
-    if ((ret = config_node_new(parent, value->str[0] == '[' ? CONFIG_LIST : CONFIG_MAP, NULL, name,
-           name_len, NULL, 0, &node, status)) != 0)
+    kind = value->str[0] == '[' || is_recipients(key, value) ? CONFIG_LIST : CONFIG_MAP;
+    if ((ret = config_node_new(parent, kind, NULL, name, name_len, NULL, 0, &node, status)) != 0)
         return (ret);
-    if (api->config_parser_open(api, NULL, value->str + 1, value->len - 2, &parser) != 0)
-        return (syntax_error(status));
-    ret = read_items(api, parser, node, depth + 1, status);
-    (void)parser->close(parser);
-    return (ret);
+    return (is_recipients(key, value) ? read_recipients(api, node, value, depth, status)
+                                      : read_structure(api, node, value, depth, status));
 }
 
 static int
@@ -57,8 +99,10 @@ read_items(WT_EXTENSION_API *api, WT_CONFIG_PARSER *parser, CONFIG_NODE *parent,
     int engine_ret, ret;
 
     while ((engine_ret = parser->next(parser, &key, &value)) == 0) {
+        /* A list's element is a key without a value; of recipients with names, the value counts. */
         if (parent->kind == CONFIG_LIST)
-            ret = read_item(api, parent, NULL, &key, depth, status);
+            ret = read_item(api, parent, NULL, value.type == WT_CONFIG_ITEM_STRUCT ? &value : &key,
+              depth, status);
         else
             ret = read_item(api, parent, &key, &value, depth, status);
         if (ret != 0)

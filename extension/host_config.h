@@ -2,8 +2,10 @@
  * extension/host_config.h -- The module's configuration, out of the engine's `config=(...)`.
  *
  * Layer: extension. Either `config_file=PATH` alone, or the options of wtkms.conf inline in the
- * engine's syntax: `(...)` is a map and `[...]` a list. Nothing secret may stand there: the engine
- * prints and stores it.
+ * engine's syntax: `(...)` is a map and `[...]` a list. The engine's own code cannot carry a list of
+ * maps (it merges configuration strings by key), so `kms=` is one recipient, `kms=(provider=...)`,
+ * or several with names that do not matter, `kms=(a=(provider=...),b=(provider=...))`. Nothing secret
+ * may stand there: the engine prints and stores it.
  */
 #ifndef WTKMS_EXTENSION_HOST_CONFIG_H
 #define WTKMS_EXTENSION_HOST_CONFIG_H

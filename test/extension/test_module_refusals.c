@@ -34,7 +34,8 @@ refused(MODULE_HOME *mh, int want, const char *id)
         (void)fprintf(stderr, "wanted %s, got %d:\n%s", mark, ret, mh->errors);
     CU_ASSERT_PTR_NOT_NULL(line);
     for (p = mh->errors; (p = strstr(p, "wiredtiger-kms: ")) != NULL; p++)
-        lines++;
+        if (strncmp(p, "wiredtiger-kms: warning: ", 25) != 0)
+            lines++;
     CU_ASSERT_EQUAL(lines, 1);
 }
 
@@ -144,7 +145,7 @@ wrong_key(void)
     (void)snprintf(saved, sizeof(saved), "%s.saved", mh.key);
     CU_ASSERT_EQUAL(rename(mh.key, saved), 0);
     module_new_key(mh.key);
-    refused(&mh, ENOKEY, "recipient-none");
+    refused(&mh, ENOKEY, "keystore-no-recipient");
     CU_ASSERT_PTR_NOT_NULL(strstr(mh.errors, "local:"));
     CU_ASSERT_EQUAL(rename(saved, mh.key), 0);
     /* The key file is not among the files that a remembered refusal looks at: a changed configuration
@@ -194,13 +195,13 @@ rolled_back_below_the_pin(void)
     CU_ASSERT_EQUAL_FATAL(module_open(&mh, NULL, &conn), 0);
     CU_ASSERT_EQUAL(conn->close(conn, NULL), 0);
     copy_file(old, module_path(&mh, "wtkms.keystore"));
-    refused(&mh, EBADMSG, "keystore-expect-generation");
+    refused(&mh, EBADMSG, "keystore-pin");
     (void)snprintf(text, sizeof(text),
       "kms:\n  - provider: local\n    keyFile: %s\n"
       "expect: {keystore: 00000000-1111-2222-3333-444444444444}\n",
       mh.key);
     module_write_file(mh.conf, text);
-    refused(&mh, EBADMSG, "keystore-expect-uuid");
+    refused(&mh, EBADMSG, "keystore-pin");
 }
 
 static void
@@ -272,22 +273,22 @@ files_that_cannot_be_used(void)
 
     filled_home(&mh, NULL);
     CU_ASSERT_EQUAL(chmod(mh.key, 0644), 0);
-    refused(&mh, ENOTSUP, "secret-file-mode");
+    refused(&mh, ENOTSUP, "file-secret-mode");
     CU_ASSERT_EQUAL(chmod(mh.key, 0600), 0);
     module_write_file(mh.key, "not base64\n");
     CU_ASSERT_EQUAL(chmod(mh.conf, 0400), 0);
-    refused(&mh, ENOTSUP, "local-key-file");
+    refused(&mh, ENOTSUP, "kms-local-key-file");
     module_write_file(mh.conf, "kms: [ {provider: local, keyFile: /no/such/key} ]\n");
-    refused(&mh, ENOTSUP, "local-key-file");
+    refused(&mh, ENOTSUP, "file-missing");
     module_write_file(mh.conf, "kms: [ {provider: nosuch} ]\n");
-    refused(&mh, ENOTSUP, "config-provider");
+    refused(&mh, ENOTSUP, "config-value");
     module_write_file(mh.conf, "kms: [\n");
     refused(&mh, ENOTSUP, "config-yaml");
     module_write_file(mh.conf, "kms: []\nnoode: x\n");
     refused(&mh, ENOTSUP, "config-unknown");
     CU_ASSERT_PTR_NOT_NULL(strstr(mh.errors, ":2:"));
     CU_ASSERT_EQUAL(unlink(mh.conf), 0);
-    refused(&mh, ENOTSUP, "config-open");
+    refused(&mh, ENOTSUP, "file-missing");
 }
 
 static void
@@ -322,7 +323,6 @@ wrong_engine_configuration(void)
     CU_ASSERT_NOT_EQUAL(session->create(session, "table:s",
                           "key_format=S,value_format=S,encryption=(name=kms,secretkey=abc)"),
       0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(mh.errors, "(secretkey)"));
     CU_ASSERT_EQUAL(module_fill(conn, "table:a", NULL, 10), 0);
     CU_ASSERT_EQUAL(conn->close(conn, NULL), 0);
 }
