@@ -124,8 +124,9 @@ class Demo:
                     f"an unencrypted twin shows {there} of {len(markers)} texts, in "
                     f"{len(where)} of {files} files ({size / 2**20:.0f} MiB)")
         found, where, files, size = scenario.search(self.home, markers)
-        self.expect(found == 0, f"the encrypted home shows {found} of {len(markers)}, in {files} "
-                                f"files ({size / 2**20:.0f} MiB) {' '.join(where)}")
+        text = f"the encrypted home shows {found} of {len(markers)}, in {files} files "
+        text += f"({size / 2**20:.0f} MiB)"
+        self.expect(found == 0, ": ".join([text] + where))
 
     def judge(self):
         self.title("5. A copy of the files says which key it needs, without any key")
@@ -172,8 +173,12 @@ def main():
     os.makedirs(arguments.directory, mode=0o755)
     demo = Demo(arguments)
     start = time.monotonic()
-    for part in (demo.prepare, demo.load, demo.kill, demo.search, demo.judge, demo.refuse):
-        part()
+    try:
+        for part in (demo.prepare, demo.load, demo.kill, demo.search, demo.judge, demo.refuse):
+            part()
+    except Refused as refused:
+        print(f"\nThe server did not start (exit {refused.code}); it printed:\n{refused.output}")
+        return 1
     print(f"\nIn {time.monotonic() - start:.0f} s. The files are in {arguments.directory}")
     if demo.wrong:
         print(f"{len(demo.wrong)} of these results are not as they should be:")
