@@ -8,20 +8,22 @@ peer_suite.py puts this folder in PYTHONPATH and says by the environment what to
 
 Changed are wiredtiger_open, the `wt` and run.py that a test starts, and what a test reads of its
 captured output: lines of the module, which it writes at every open, are taken out of that. A test
-that asks for an encryption= of its own is skipped where it does.
+that asks for an encryption= of its own is skipped where it does. Tests that import files from one home
+into another get the keystore of the first into the others, as an administrator would.
 """
 import json
 import os
+import shutil
 import subprocess
-import sys
 import unittest
 
 import abstract_test_case
-import wiredtiger
 import wthooks
+import wttest
 
 extension = os.environ.get("WTKMS_SUITE_EXTENSION")
 encryption = os.environ.get("WTKMS_SUITE_ENCRYPTION")
+KEYSTORE = "wtkms.keystore"
 OWN_LINE = b"wiredtiger-kms: "
 SKIP_OWN = "the test has an encryption= of its own"
 
@@ -91,7 +93,20 @@ def open_args(_, args):
     changed = encrypted_config(home, config)
     if changed is None:
         raise unittest.SkipTest(SKIP_OWN)
+    share_keystore(home or ".")
     return (home, changed) + tuple(args[2:])
+
+
+def share_keystore(home):
+    """A file of another database is read with that database's keys: homes of an import test share theirs."""
+    test = wttest.WiredTigerTestCase.currentTestCase()
+    if test is None or "test_import" not in test.id():
+        return
+    first = getattr(test, "wtkms_first_home", None)
+    if first is None:
+        test.wtkms_first_home = os.path.abspath(home)
+    elif not os.path.exists(os.path.join(home, KEYSTORE)) and os.path.exists(os.path.join(first, KEYSTORE)):
+        shutil.copy2(os.path.join(first, KEYSTORE), home)
 
 
 def wt_arguments(arguments):
@@ -122,7 +137,15 @@ class HookedPopen(subprocess.Popen):
             elif len(args) > 1 and os.path.basename(args[1]) == "run.py":
                 args[2:2] = ["--hook", "wtkms"]
                 settings.setdefault("env", {**os.environ, "WTKMS_SUITE_RESULTS": os.devnull})
+        self.written = [file.name for file in (settings.get("stdout"), settings.get("stderr"))
+                        if isinstance(getattr(file, "name", None), str)]
         super().__init__(args, *others, **settings)
+
+    def wait(self, timeout=None):
+        status = super().wait(timeout)
+        for path in self.written if extension else []:
+            drop_own_lines(path, 0)
+        return status
 
 
 def drop_own_lines(path, start):
@@ -222,5 +245,4 @@ class WtkmsHookCreator(wthooks.WiredTigerHookCreator):
 
 
 def initialize(arg):
-    assert wiredtiger is not None and sys.version_info >= (3, 7)
     return [WtkmsHookCreator(arg)]

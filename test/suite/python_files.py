@@ -59,7 +59,8 @@ def read_result(run, line):
 
 def check_end(run):
     failed = "fail" in run.outcomes.values()
-    if run.ended.status not in (0, 1) or (run.ended.status == 1 and not failed) or not run.outcomes:
+    empty = not run.outcomes and "Ran 0 tests" in run.ended.output
+    if run.ended.status not in (0, 1) or (run.ended.status == 1 and not failed) or not (run.outcomes or empty):
         run.outcomes[run.name] = "fail"
         run.details[run.name] = f"{run.ended.reason()}\n{run.ended.output[-3000:]}"
 
