@@ -276,7 +276,7 @@ check_repeated(const CONFIG_NODE *map, STATUS *status)
         count++;
     if (count < 2)
         return (0);
-    if ((sorted = malloc(count * sizeof(*sorted))) == NULL)
+    if ((sorted = calloc(count, sizeof(*sorted))) == NULL)
         return (no_memory(status));
     for (child = map->children, i = 0; child != NULL; child = child->next)
         sorted[i++] = child;

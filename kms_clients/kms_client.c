@@ -194,7 +194,7 @@ kms_client_unwrap(KMS_CLIENT *client, int timeout_ms, const KMS_CONTEXT *context
     if (kms_client_key_id_check(recorded->provider, recorded->key_id, status) != 0)
         return ((int)status->status_class);
     if (!kms_client_matches(client, recorded->provider, recorded->key_id))
-        return (status_set(status, STATUS_REFUSED, "kms-other-key",
+        return (status_set(status, STATUS_REFUSED, "kms-not-configured",
           "%s was wrapped with %s, which is not the key %s of the configuration", context->scope,
           recorded->key_id, client->key_id));
     if (client->provider->unwrap == NULL) {
@@ -230,7 +230,7 @@ kms_client_describe(
     else if (kms_client_key_id_check(client->provider->name, key_id, status) != 0)
         return ((int)status->status_class);
     else if (!kms_client_matches(client, client->provider->name, key_id))
-        return (status_set(status, STATUS_REFUSED, "kms-other-key",
+        return (status_set(status, STATUS_REFUSED, "kms-not-configured",
           "%s is not the key %s of the configuration", key_id, client->key_id));
     if (client->provider->describe != NULL) {
         if (client->provider->describe(client->state, timeout_ms, key_id, info, status) != 0)

@@ -54,7 +54,12 @@ typedef struct {
     size_t wrapped_len;
 } KMS_RECORDED;
 
-typedef enum { KMS_KEY_ENABLED, KMS_KEY_DISABLED, KMS_KEY_PENDING_DELETION, KMS_KEY_UNKNOWN } KMS_KEY_STATE;
+typedef enum {
+    KMS_KEY_ENABLED,
+    KMS_KEY_DISABLED,
+    KMS_KEY_PENDING_DELETION,
+    KMS_KEY_UNKNOWN
+} KMS_KEY_STATE;
 
 typedef struct {
     KMS_KEY_STATE state;
@@ -105,15 +110,14 @@ int kms_client_unwrap(KMS_CLIENT *client, int timeout_ms, const KMS_CONTEXT *con
  * kms_client_describe -- Ask for the state of a key: the recorded identifier, or the configured one
  *     when key_id is NULL. A key that the service reports disabled is an answer, not an error.
  */
-int kms_client_describe(KMS_CLIENT *client, int timeout_ms, const char *key_id,
-  KMS_KEY_INFO *info, STATUS *status) WTKMS_CHECKED;
+int kms_client_describe(KMS_CLIENT *client, int timeout_ms, const char *key_id, KMS_KEY_INFO *info,
+  STATUS *status) WTKMS_CHECKED;
 
 /*
  * kms_client_key_id_check -- Hold a recorded identifier to the strict grammar of its provider, before
  *     anything is done with it. An unknown provider (a newer version's) is STATUS_CORRUPT too.
  */
-int kms_client_key_id_check(
-  const char *provider, const char *key_id, STATUS *status) WTKMS_CHECKED;
+int kms_client_key_id_check(const char *provider, const char *key_id, STATUS *status) WTKMS_CHECKED;
 
 /*
  * kms_local_key_file_write -- Make a key file for `local`: 32 random bytes in base64 and a newline,

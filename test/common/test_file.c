@@ -162,6 +162,7 @@ test_read_into(void)
 
     put_file(dirfd, "f", "abcdef", 6, 0600);
     CU_ASSERT_EQUAL_FATAL(file_open_read(dirfd, "f", true, &found, &fd, &s), 0);
+    CU_ASSERT((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     CU_ASSERT_EQUAL(file_read_into(fd, "f", buf, 4, &len, &full, &s), 0);
     CU_ASSERT(len == 4 && full && memcmp(buf, "abcd", 4) == 0);
     CU_ASSERT_EQUAL(file_read_into(fd, "f", buf, 8, &len, &full, &s), 0);

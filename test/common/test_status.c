@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WT_NOTFOUND (-31803)
@@ -185,7 +186,7 @@ sink_write(void *context, LOG_LEVEL level, const char *line)
 
     sink->lines++;
     sink->level = level;
-    (void)strncpy(sink->line, line, sizeof(sink->line) - 1);
+    (void)snprintf(sink->line, sizeof(sink->line), "%s", line);
 }
 
 static void

@@ -2,15 +2,15 @@
  * test/kms_clients/test_answers.c -- Answers that a key service must not give, and errors on their way
  * up: kms_client.c, with a provider in the table that answers as each test wants.
  *
- * A program of its own, because the table is const: kms_client.c is compiled into it once more.
+ * A program of its own, because the table is const: Makefile.am compiles kms_client.c into it once more,
+ * with kms_scripted and kms_scripted_plain for kms_local and kms_publickey.
  */
-#define kms_local kms_scripted
-#define kms_publickey kms_scripted_plain
-#include "kms_clients/kms_client.c"
-
+#include "kms_clients/kms_client_provider.h"
 #include "test/support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct {
     KMS_WRAPPED wrapped; /* what wrap answers; copied */
