@@ -23,14 +23,29 @@ struct host_log {
     LOG sink;
     pthread_mutex_t mutex;
     bool queueing;
+    bool is_tool;
     atomic_uint waiting;
     unsigned dropped;
     LINE *first, **last;
 };
 
+/*
+ * The engine's own tool has no log: what it is told by msg_printf it writes to its standard output,
+ * into the middle of a dump that `wt load` is to read.
+ */
+static bool
+is_engine_tool(void)
+{
+    const char *name = program_invocation_short_name;
+
+    return (strcmp(name, "wt") == 0 || strcmp(name, "lt-wt") == 0);
+}
+
 static void
 print(HOST_LOG *hlog, WT_SESSION *session, LOG_LEVEL level, const char *text)
 {
+    if (level == LOG_INFO && hlog->is_tool)
+        return;
     if (level == LOG_INFO)
         (void)hlog->api->msg_printf(hlog->api, session, "wiredtiger-kms: %s", text);
     else
@@ -71,6 +86,7 @@ host_log_new(WT_EXTENSION_API *api, HOST_LOG **hlogp, STATUS *status)
     if ((hlog = calloc(1, sizeof(*hlog))) == NULL)
         return (status_set_errno(status, ENOMEM, "memory", "log"));
     hlog->api = api;
+    hlog->is_tool = is_engine_tool();
     hlog->sink.write = sink_write;
     hlog->sink.context = hlog;
     hlog->last = &hlog->first;

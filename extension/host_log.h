@@ -4,7 +4,8 @@
  * Layer: extension. err_printf and msg_printf with a NULL session use scratch buffers that the whole
  * connection shares, so only the thread that opens the connection may call them so, while nothing
  * else of the engine runs. Later lines from threads of ours are queued and written by the next host
- * thread that comes by with a session of its own.
+ * thread that comes by with a session of its own. In `wt` lines that are only information are left out:
+ * it would write them into its output.
  */
 #ifndef WTKMS_EXTENSION_HOST_LOG_H
 #define WTKMS_EXTENSION_HOST_LOG_H
