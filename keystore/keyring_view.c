@@ -279,7 +279,10 @@ open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status)
             ret = secret_new_copy(secret_bytes(held), secret_len(held), &place->secret, status);
         else {
             /* keystore_check has seen that it is there; keyring_unlock that it is open. */
-            master = keyring_view_master(view, data_key->master_key_id);
+            if ((master = keyring_view_master(view, data_key->master_key_id)) == NULL)
+                return (status_set(status, STATUS_INTERNAL, "keyring-master",
+                  "master key %016llx is not at hand",
+                  (unsigned long long)data_key->master_key_id));
             ret = payload_unwrap_data_key(
               master->wrap_key, keystore->uuid, data_key, &place->secret, status);
         }
