@@ -10,16 +10,14 @@ void
 log_printf(const LOG *log, LOG_LEVEL level, const char *fmt, ...)
 {
     va_list ap;
-    char line[2048], *p;
+    char line[2048];
 
     if (log == NULL || log->write == NULL)
         return;
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    for (p = line; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    status_make_printable(line);
     log->write(log->context, level, line);
 }
 

@@ -41,15 +41,20 @@ status_clear(STATUS *status)
 }
 
 /*
- * A name taken from a file may hold anything: keep one error one line, and terminals safe. Bytes
- * from 0x80 stay, they are UTF-8 of file names.
+ * A name taken from a file may hold anything: keep one error one line, and terminals safe. Other bytes
+ * from 0x80 stay, they are UTF-8 of file names; C1 controls start with 0xc2 there.
  */
-static void
-make_printable(char *s)
+void
+status_make_printable(char *text)
 {
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
+    unsigned char *p = (unsigned char *)text;
+
+    for (; *p != '\0'; p++) {
+        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+        else if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    }
 }
 
 static void append(char *buf, size_t size, const char *fmt, va_list ap) WTKMS_PRINTF(3, 0);
@@ -60,7 +65,7 @@ append(char *buf, size_t size, const char *fmt, va_list ap)
     size_t used = strlen(buf);
 
     (void)vsnprintf(buf + used, size - used, fmt, ap);
-    make_printable(buf + used);
+    status_make_printable(buf + used);
 }
 
 static void append_text(char *buf, size_t size, const char *fmt, ...) WTKMS_PRINTF(3, 4);

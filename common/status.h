@@ -87,6 +87,13 @@ int status_add(STATUS *status, const char *fmt, ...) WTKMS_PRINTF(2, 3);
 int status_hint(STATUS *status, const char *fmt, ...) WTKMS_PRINTF(2, 3);
 
 /*
+ * status_make_printable -- Replace control characters in a text, C0, DEL and C1 in UTF-8, by '?', so
+ *     that it can neither start a line of its own nor command a terminal. All messages went through
+ *     it; for other text from files.
+ */
+void status_make_printable(char *text);
+
+/*
  * status_class_name -- A class's name for people and for JSON: "not found", "unavailable".
  */
 const char *status_class_name(STATUS_CLASS status_class);

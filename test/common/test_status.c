@@ -82,6 +82,11 @@ test_control_characters(void)
     CU_ASSERT_STRING_EQUAL(s.hint, "d?e");
     (void)status_set(&s, STATUS_CONFIG, "x", "%s", "/srv/d\xc3\xa4ten");
     CU_ASSERT_STRING_EQUAL(s.message, "/srv/d\xc3\xa4ten");
+    /* U+009B starts a terminal's commands too; U+00A0 does not. */
+    (void)status_set(&s, STATUS_CONFIG, "x", "%s",
+      "a\xc2\x9b"
+      "2J\xc2\xa0\xc2");
+    CU_ASSERT_STRING_EQUAL(s.message, "a??2J\xc2\xa0\xc2");
 }
 
 static void
