@@ -400,7 +400,7 @@ static int
 on_full_disk(void *context)
 {
     const char *path = context;
-    int dirfd;
+    int dirfd, fd;
     STATUS s;
 
     if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
@@ -425,7 +425,9 @@ on_full_disk(void *context)
     if (file_replace(dirfd, "f", "x", 1, 0600, true, &s) != STATUS_IO || s.sys_errno != EROFS ||
         status_host_errno(&s) != EROFS)
         return (6);
-    return (file_holds(dirfd, "f", "small", 5) ? 0 : 7);
+    if (file_lock(dirfd, "lock", 1000, &fd, &s) != STATUS_IO || s.sys_errno != EROFS || fd != -1)
+        return (7);
+    return (file_holds(dirfd, "f", "small", 5) ? 0 : 8);
 }
 
 static void
