@@ -342,7 +342,7 @@ keyring_open(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *optio
         goto err;
     }
     if ((ret = open_bytes(keyring, data, len, source, &sources, status)) != 0) {
-        (void)status_add(status, "in %s",
+        (void)status_add(status, "while opening %s",
           source == KEYRING_FROM_FILE ? keystore_file_path(keyring->file) : "WiredTiger.config");
         goto err;
     }

@@ -95,9 +95,9 @@ open_clients(const KEYRING *keyring, const char *scope, CLIENTS **clientsp, STAT
     clients->scope = settings_scope_of(keyring->settings, scope);
     for (i = 0; i < clients->scope->count; i++) {
         status_clear(&one);
-        if (kms_client_open(clients->scope->entries[i], keyring->options.log, &clients->clients[i],
-              &one) != 0 &&
-          clients->failure.status_class == STATUS_OK)
+        if (kms_client_open(
+              clients->scope->entries[i], keyring->options.log, &clients->clients[i], &one) != 0 &&
+            clients->failure.status_class == STATUS_OK)
             clients->failure = one;
     }
     *clientsp = clients;
@@ -112,24 +112,36 @@ typedef struct {
     bool is_final; /* its answer will not change by asking again */
 } ATTEMPT;
 
+/* "aws arn:aws:kms:..., local local:1f2e": appended to a list that has room for it. */
+static void
+list_key(char *list, size_t size, const char *provider, const char *key_id, const char *note)
+{
+    size_t used = strlen(list);
+
+    (void)snprintf(
+      list + used, size - used, "%s%s %s%s", used == 0 ? "" : ", ", provider, key_id, note);
+}
+
 /* Both lists, since what is missing is in their difference. */
 static int
 nothing_matches(const CLIENTS *clients, const KEYSTORE_MASTER *master, STATUS *status)
 {
+    char configured[400] = "", recorded[400] = "";
     size_t i;
 
-    (void)status_set(status, STATUS_NO_KEY, "keystore-no-recipient",
-      "no configured key opens scope \"%s\" of the keystore: it is wrapped for", master->scope);
     for (i = 0; i < master->recipient_count; i++)
-        (void)status_add(
-          status, "%s %s", master->recipients[i].provider, master->recipients[i].key_id);
-    (void)status_add(status, "configured:");
+        list_key(recorded, sizeof(recorded), master->recipients[i].provider,
+          master->recipients[i].key_id, "");
     for (i = 0; i < clients->scope->count; i++)
         if (clients->clients[i] != NULL)
-            (void)status_add(status, "%s %s%s", kms_client_provider(clients->clients[i]),
+            list_key(configured, sizeof(configured), kms_client_provider(clients->clients[i]),
               kms_client_key(clients->clients[i]),
               kms_client_can_unwrap(clients->clients[i]) ? "" : " (wraps only)");
-    return (status_hint(status, "name one of these keys under kms: in wtkms.conf"));
+    (void)status_set(status, STATUS_NO_KEY, "keystore-no-recipient",
+      "no configured key opens scope \"%s\" of the keystore; it is wrapped for [%s], configured is "
+      "[%s]",
+      master->scope, recorded, configured);
+    return (status_hint(status, "name one of its keys under kms: in wtkms.conf"));
 }
 
 static size_t
@@ -226,9 +238,9 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
         return;
     job->status = clients->failure;
     if ((count = list_attempts(clients, job->master, attempts)) == 0)
-        job->ret = clients->failure.status_class != STATUS_OK ?
-          (int)clients->failure.status_class :
-          nothing_matches(clients, job->master, &job->status);
+        job->ret = clients->failure.status_class != STATUS_OK
+                     ? (int)clients->failure.status_class
+                     : nothing_matches(clients, job->master, &job->status);
     else {
         do {
             job->ret = try_all(keyring, keystore, attempts, count, job, &may_retry);
@@ -361,14 +373,14 @@ add_recipient(KEYSTORE_MASTER *master, const KMS_CLIENT *client, KMS_WRAPPED *wr
     wrapped->wrapped = NULL;
     wrapped->key_id = NULL;
     if ((recipient->provider = strdup(kms_client_provider(client))) == NULL ||
-      (recipient->credential = strdup(credential)) == NULL)
+        (recipient->credential = strdup(credential)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a recipient"));
     return (0);
 }
 
 static int
-wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master, const SECRET *payload, int timeout_ms, int64_t end, size_t *openerp,
-  STATUS *status)
+wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master,
+  const SECRET *payload, int timeout_ms, int64_t end, size_t *openerp, STATUS *status)
 {
     KMS_CONTEXT context = {.master_key_id = master->id, .scope = master->scope};
     KMS_WRAPPED wrapped;
@@ -381,8 +393,8 @@ wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master
     *openerp = SIZE_MAX;
     for (i = 0; i < clients->scope->count; i++) {
         client = clients->clients[i];
-        if ((ret = wrap_and_retry(
-               client, timeout_ms, end, &context, payload, &wrapped, status)) != 0)
+        if ((ret = wrap_and_retry(client, timeout_ms, end, &context, payload, &wrapped, status)) !=
+            0)
             return (ret);
         ret = add_recipient(master, client, &wrapped, &recipient, status);
         kms_wrapped_release(&wrapped);
@@ -421,9 +433,10 @@ keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_M
         ret = (int)status->status_class;
         goto err;
     }
-    if ((ret = payload_new(keystore->uuid, master->id, master->scope, key, &payload, status)) != 0 ||
-      (ret = wrap_for_all(keystore, clients, &work_master, payload, timeout_ms,
-         monotonic_ms() + retry_for_ms, openerp, status)) != 0)
+    if ((ret = payload_new(keystore->uuid, master->id, master->scope, key, &payload, status)) !=
+          0 ||
+        (ret = wrap_for_all(keystore, clients, &work_master, payload, timeout_ms,
+           monotonic_ms() + retry_for_ms, openerp, status)) != 0)
         goto err;
     keystore_clear_recipients(master);
     master->recipients = work_master.recipients;
