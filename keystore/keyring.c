@@ -99,8 +99,7 @@ keyring_generation(KEYRING *keyring)
 }
 
 int
-keyring_data_key(
-  KEYRING *keyring, uint64_t id, SECRET **secretp, char *keyid, STATUS *status)
+keyring_data_key(KEYRING *keyring, uint64_t id, SECRET **secretp, char *keyid, STATUS *status)
 {
     KEYRING_VIEW *view = keyring_hold(keyring);
     const KEYRING_SECRET *secret = keyring_view_secret(view, id);
@@ -114,7 +113,7 @@ keyring_data_key(
           keystore_data_key(view->keystore, id) == NULL ? "" : " any more: it is retired");
     else if ((ret = secret_new_copy(
                 secret_bytes(secret->secret), secret_len(secret->secret), secretp, status)) == 0 &&
-      keyid != NULL)
+             keyid != NULL)
         (void)strcpy(keyid, keystore_data_key(view->keystore, id)->keyid);
     keyring_release(keyring, view);
     return (ret);
@@ -132,19 +131,17 @@ keyring_active_data_key(KEYRING *keyring, const char *keyid)
 }
 
 bool
-keyring_opened_by(KEYRING *keyring, const char *scope, char *provider, char *key_id,
-  char *credential, size_t size)
+keyring_opened_by(
+  KEYRING *keyring, const char *scope, char *provider, char *key_id, char *credential, size_t size)
 {
     KEYRING_VIEW *view = keyring_hold(keyring);
     const KEYSTORE_MASTER *master = keystore_active_master(view->keystore, scope);
-    const KEYRING_MASTER *held =
-      master == NULL ? NULL : keyring_view_master(view, master->id);
+    const KEYRING_MASTER *held = master == NULL ? NULL : keyring_view_master(view, master->id);
 
     if (held != NULL && size > 0) {
         (void)snprintf(provider, size, "%s", held->provider == NULL ? "" : held->provider);
         (void)snprintf(key_id, size, "%s", held->key_id == NULL ? "" : held->key_id);
-        (void)snprintf(
-          credential, size, "%s", held->credential == NULL ? "" : held->credential);
+        (void)snprintf(credential, size, "%s", held->credential == NULL ? "" : held->credential);
     }
     keyring_release(keyring, view);
     return (held != NULL);
@@ -171,7 +168,8 @@ new_keyring(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *option
         keyring->options.log = &keyring->log;
     }
     if ((keyring->home_fd = fcntl(home_fd, F_DUPFD_CLOEXEC, 0)) == -1) {
-        ret = status_set_errno(status, errno, "keyring-home", "cannot keep the home's directory open");
+        ret =
+          status_set_errno(status, errno, "keyring-home", "cannot keep the home's directory open");
         goto err;
     }
     if ((ret = keystore_file_open(home_fd, settings, &keyring->file, status)) != 0)
@@ -237,9 +235,10 @@ keyring_locate(int home_fd, const SETTINGS *settings, bool *foundp, KEYRING_SOUR
     if ((ret = keystore_file_open(home_fd, settings, &file, status)) != 0)
         return (ret);
     if ((ret = locate(home_fd, file, foundp, sourcep, &data, &len, NULL, status)) == 0 && *foundp &&
-      (ret = keystore_decode(data, len, keystorep, status)) != 0)
+        (ret = keystore_decode(data, len, keystorep, status)) != 0)
         (void)status_add(status, "in %s",
-          *sourcep == KEYRING_FROM_FILE ? keystore_file_path(file) : "the mirror, WiredTiger.config");
+          *sourcep == KEYRING_FROM_FILE ? keystore_file_path(file)
+                                        : "the mirror, WiredTiger.config");
     if (ret != 0)
         *foundp = false;
     if (ret == 0 && datap != NULL) {
@@ -266,8 +265,7 @@ check_pin(const SETTINGS *settings, const KEYSTORE *keystore, STATUS *status)
         if (memcmp(expected, keystore->uuid, sizeof(expected)) != 0) {
             keystore_uuid_text(keystore->uuid, text);
             return (status_set(status, STATUS_CORRUPT, "keystore-pin",
-              "the keystore is %s, the configuration expects %s", text,
-              settings->expect.keystore));
+              "the keystore is %s, the configuration expects %s", text, settings->expect.keystore));
         }
     }
     if (keystore->generation < settings->expect.min_generation)
@@ -290,7 +288,8 @@ open_bytes(KEYRING *keyring, const uint8_t *data, size_t len, KEYRING_SOURCE sou
         return (ret);
     if (keystore->partial) {
         (void)status_set(status, STATUS_REFUSED, "keystore-partial",
-          "%s is only a part of the keystore", source == KEYRING_FROM_MIRROR ? "the mirror" : "this");
+          "%s is only a part of the keystore",
+          source == KEYRING_FROM_MIRROR ? "the mirror" : "this");
         ret = status_hint(status, "put the whole one back: wtkms keystore restore");
         keystore_free(keystore);
         return (ret);
@@ -332,8 +331,8 @@ keyring_open(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *optio
     *keyringp = NULL;
     if ((ret = new_keyring(home_fd, settings, options, &keyring, status)) != 0)
         return (ret);
-    if ((ret = locate(home_fd, keyring->file, &found, &source, &data, &len, &keyring->stamp,
-           status)) != 0)
+    if ((ret = locate(
+           home_fd, keyring->file, &found, &source, &data, &len, &keyring->stamp, status)) != 0)
         goto err;
     if (!found) {
         (void)status_set(status, STATUS_NO_KEY, "keystore-missing", "there is no keystore %s",
@@ -360,8 +359,8 @@ err:
 
 int
 keyring_open_with(int home_fd, const uint8_t *data, size_t len, const SETTINGS *settings,
-  const KEYRING_PAYLOAD *payloads, size_t count, const KEYRING_OPTIONS *options,
-  KEYRING **keyringp, STATUS *status)
+  const KEYRING_PAYLOAD *payloads, size_t count, const KEYRING_OPTIONS *options, KEYRING **keyringp,
+  STATUS *status)
 {
     KEYRING_SOURCES sources = {
       .payloads = payloads, .payload_count = count, .retry_for_ms = options->retry_for_ms};
@@ -383,8 +382,7 @@ int
 keyring_open_bytes(int home_fd, const uint8_t *data, size_t len, const SETTINGS *settings,
   const KEYRING_OPTIONS *options, KEYRING **keyringp, STATUS *status)
 {
-    return (
-      keyring_open_with(home_fd, data, len, settings, NULL, 0, options, keyringp, status));
+    return (keyring_open_with(home_fd, data, len, settings, NULL, 0, options, keyringp, status));
 }
 
 /* --- creating */
@@ -399,8 +397,8 @@ check_none(KEYRING *keyring, STATUS *status)
     bool found;
     int ret;
 
-    if ((ret = locate(keyring->home_fd, keyring->file, &found, &source, &data, &len, NULL,
-           status)) != 0)
+    if ((ret = locate(
+           keyring->home_fd, keyring->file, &found, &source, &data, &len, NULL, status)) != 0)
         return (ret);
     free(data);
     if (found)
@@ -424,7 +422,7 @@ add_first_data_key(KEYRING *keyring, KEYSTORE *keystore, STATUS *status)
     if ((data_key->keyid = strdup(SETTINGS_DEFAULT_SCOPE)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a data key"));
     if ((ret = random_id(&data_key->id, status)) != 0 ||
-      (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
+        (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
         return (ret);
     ret = keyring_wrap_data_key(keyring, keystore, data_key, secret, status);
     secret_free(secret);
@@ -468,13 +466,13 @@ keyring_create(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *opt
               "no keystore can be made by a read-only open");
             goto err;
         }
-        if ((ret = keystore_file_lock(
-               keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
-          (ret = check_none(keyring, status)) != 0)
+        if ((ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) !=
+              0 ||
+            (ret = check_none(keyring, status)) != 0)
             goto err;
     }
     if ((ret = fill_new(keyring, status)) != 0 ||
-      (ret = keyring_commit(keyring, "create", NULL, false, status)) != 0)
+        (ret = keyring_commit(keyring, "create", NULL, false, status)) != 0)
         goto err;
     if (lock_fd != -1)
         (void)close(lock_fd);

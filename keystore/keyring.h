@@ -23,13 +23,18 @@ typedef struct keyring KEYRING;
 #define KEYRING_PREV "wtkms.keystore.prev"
 
 /* Where a keystore was read from. */
-typedef enum { KEYRING_FROM_FILE, KEYRING_FROM_MIRROR, KEYRING_FROM_COPY, KEYRING_EPHEMERAL } KEYRING_SOURCE;
+typedef enum {
+    KEYRING_FROM_FILE,
+    KEYRING_FROM_MIRROR,
+    KEYRING_FROM_COPY,
+    KEYRING_EPHEMERAL
+} KEYRING_SOURCE;
 
 typedef struct {
-    const LOG *log;        /* warnings that are no errors; may be NULL */
-    int kms_timeout_ms;    /* of one call to a key service */
-    int64_t retry_for_ms;  /* how long UNAVAILABLE is retried; 0: one try */
-    bool read_only;        /* never write, never make a lock file */
+    const LOG *log;       /* warnings that are no errors; may be NULL */
+    int kms_timeout_ms;   /* of one call to a key service */
+    int64_t retry_for_ms; /* how long UNAVAILABLE is retried; 0: one try */
+    bool read_only;       /* never write, never make a lock file */
 } KEYRING_OPTIONS;
 
 /*
@@ -77,8 +82,8 @@ typedef struct {
     const SECRET *payload;
 } KEYRING_PAYLOAD;
 int keyring_open_with(int home_fd, const uint8_t *data, size_t len, const SETTINGS *settings,
-  const KEYRING_PAYLOAD *payloads, size_t count, const KEYRING_OPTIONS *options,
-  KEYRING **keyringp, STATUS *status) WTKMS_CHECKED;
+  const KEYRING_PAYLOAD *payloads, size_t count, const KEYRING_OPTIONS *options, KEYRING **keyringp,
+  STATUS *status) WTKMS_CHECKED;
 
 void keyring_close(KEYRING *keyring);
 
@@ -96,16 +101,16 @@ int keyring_refresh(KEYRING *keyring, bool *changedp, STATUS *status) WTKMS_CHEC
  *     master key gets one, with one short try at its key service. *createdp says whether it was made
  *     now. STATUS_REFUSED for a read-only or partial keyring without that key.
  */
-int keyring_ensure_data_key(KEYRING *keyring, const char *keyid, uint64_t *idp, bool *createdp,
-  STATUS *status) WTKMS_CHECKED;
+int keyring_ensure_data_key(
+  KEYRING *keyring, const char *keyid, uint64_t *idp, bool *createdp, STATUS *status) WTKMS_CHECKED;
 
 /*
  * keyring_data_key -- A data key by id: a copy of the secret, for the caller to free, and its keyid
  *     (copied into keyid, KEYSTORE_KEYID_MAX + 1 bytes; may be NULL). STATUS_NO_KEY when the keystore does not have it
  *     or has retired it; no file is read.
  */
-int keyring_data_key(KEYRING *keyring, uint64_t id, SECRET **secretp, char *keyid,
-  STATUS *status) WTKMS_CHECKED;
+int keyring_data_key(
+  KEYRING *keyring, uint64_t id, SECRET **secretp, char *keyid, STATUS *status) WTKMS_CHECKED;
 
 /* keyring_active_data_key -- The active id of a keyid as of the last refresh; 0 when there is none. */
 uint64_t keyring_active_data_key(KEYRING *keyring, const char *keyid);
@@ -151,7 +156,7 @@ int64_t keyring_generation(KEYRING *keyring);
 
 /* keyring_opened_by -- Which recipient opened a scope: provider, key id and credential reference, for
  * wtkms.state. Copies at most size bytes each. false when the scope is unknown. */
-bool keyring_opened_by(KEYRING *keyring, const char *scope, char *provider, char *key_id,
-  char *credential, size_t size);
+bool keyring_opened_by(
+  KEYRING *keyring, const char *scope, char *provider, char *key_id, char *credential, size_t size);
 
 #endif

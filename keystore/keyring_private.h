@@ -31,8 +31,9 @@ typedef struct {
 typedef struct {
     uint64_t id;
     SECRET *secret;
-    bool is_borrowed;  /* of another view, which is held as long as this one lives */
-    bool is_rewrapped; /* by the edit: what was wrapped is to be unwrapped once more before it is believed */
+    bool is_borrowed; /* of another view, which is held as long as this one lives */
+    bool
+      is_rewrapped; /* by the edit: what was wrapped is to be unwrapped once more before it is believed */
 } KEYRING_SECRET;
 
 typedef struct keyring_view KEYRING_VIEW;
@@ -56,7 +57,7 @@ struct keyring {
     pthread_mutex_t lock;    /* of views and refs */
     KEYRING_VIEW *views;
     KEYSTORE_STAMP stamp; /* under io_lock */
-    atomic_int source; /* KEYRING_SOURCE */
+    atomic_int source;    /* KEYRING_SOURCE */
     KEYRING_VIEW *edited; /* inside an edit: the view whose keystore is edited; under io_lock */
 };
 
@@ -89,7 +90,7 @@ int keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTO
 
 /* Master keys that are already in hand, for keyring_view_new. */
 typedef struct {
-    const KEYRING_VIEW *view;          /* its keys are taken where they are the same; may be NULL */
+    const KEYRING_VIEW *view;        /* its keys are taken where they are the same; may be NULL */
     const KEYRING_PAYLOAD *payloads; /* instead of key services; may be NULL */
     size_t payload_count;
     int64_t retry_for_ms;
@@ -105,8 +106,7 @@ void keyring_view_free(KEYRING_VIEW *view);
 
 /* keyring_view_copy -- A view for an edit, of the current one. The data keys' secrets are borrowed: the caller
  * holds the original until the copy is freed. */
-int keyring_view_copy(
-  const KEYRING_VIEW *view, KEYRING_VIEW **copyp, STATUS *status) WTKMS_CHECKED;
+int keyring_view_copy(const KEYRING_VIEW *view, KEYRING_VIEW **copyp, STATUS *status) WTKMS_CHECKED;
 
 KEYRING_MASTER *keyring_view_master(const KEYRING_VIEW *view, uint64_t id);
 KEYRING_SECRET *keyring_view_secret(const KEYRING_VIEW *view, uint64_t id);

@@ -67,8 +67,7 @@ keyring_sync_at_open(KEYRING *keyring, STATUS *status)
 
     if ((ret = is_in_step(keyring, keyring->views, &in_step, status)) != 0 || in_step)
         return (ret);
-    if ((ret = keystore_file_lock(
-           keyring->file, KEYRING_REPAIR_TIMEOUT_MS, &lock_fd, status)) != 0)
+    if ((ret = keystore_file_lock(keyring->file, KEYRING_REPAIR_TIMEOUT_MS, &lock_fd, status)) != 0)
         return (ret);
     /* Changed meanwhile: whoever did that sees to the copies, and the next refresh looks again. */
     if (!keystore_file_is_changed(keyring->file, &keyring->stamp))
@@ -91,7 +90,8 @@ check_succession(const KEYSTORE *now, const KEYSTORE *next, STATUS *status)
     }
     if (next->generation < now->generation)
         return (status_set(status, STATUS_CORRUPT, "keystore-rolled-back",
-          "the keystore has generation %" PRId64 ", it had %" PRId64 " before: an older one was put back",
+          "the keystore has generation %" PRId64 ", it had %" PRId64
+          " before: an older one was put back",
           next->generation, now->generation));
     if (next->generation == now->generation && !mac_equal(now->seal, next->seal, sizeof(now->seal)))
         return (status_set(status, STATUS_CORRUPT, "keystore-diverged",
@@ -157,7 +157,7 @@ read_view(KEYRING *keyring, KEYSTORE_STAMP *stamp, KEYRING_VIEW **viewp, STATUS 
         goto err;
     }
     if ((ret = keyring_view_new(keyring, keystore, data, len, &sources, viewp, status)) == 0 &&
-      (ret = check_same_line(current, *viewp, status)) != 0) {
+        (ret = check_same_line(current, *viewp, status)) != 0) {
         keyring_view_free(*viewp);
         *viewp = NULL;
     }
@@ -192,8 +192,7 @@ settle(KEYRING *keyring, KEYSTORE_STAMP *stamp, KEYRING_VIEW **viewp, STATUS *st
 
     if ((ret = is_in_step(keyring, *viewp, &in_step, status)) != 0 || in_step)
         return (ret);
-    if ((ret = keystore_file_lock(
-           keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
+    if ((ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
         return (ret);
     keyring_view_free(*viewp);
     if ((ret = read_view(keyring, stamp, viewp, status)) == 0)
@@ -212,8 +211,8 @@ keyring_refresh(KEYRING *keyring, bool *changedp, STATUS *status)
     *changedp = false;
     (void)pthread_mutex_lock(&keyring->io_lock);
     if (keyring_source(keyring) != KEYRING_FROM_FILE ||
-      !keystore_file_is_changed(keyring->file, &keyring->stamp) ||
-      (ret = read_view(keyring, &stamp, &view, status)) != 0)
+        !keystore_file_is_changed(keyring->file, &keyring->stamp) ||
+        (ret = read_view(keyring, &stamp, &view, status)) != 0)
         goto err;
     if (is_same(keyring, view)) {
         keyring->stamp = stamp;
@@ -279,9 +278,9 @@ keyring_commit(
     int ret;
 
     if ((ret = encode_next(keyring, operation, reason, &seal_keys, &image, status)) != 0 ||
-      (ret = keystore_decode(image.data, image.len, &keystore, status)) != 0 ||
-      (ret = keyring_view_new(
-         keyring, keystore, image.data, image.len, &sources, &view, status)) != 0)
+        (ret = keystore_decode(image.data, image.len, &keystore, status)) != 0 ||
+        (ret = keyring_view_new(
+           keyring, keystore, image.data, image.len, &sources, &view, status)) != 0)
         goto err;
     if (!ephemeral) {
         /* The one that was checked and has an index. Its scopes' names are those of the edited one. */
@@ -308,8 +307,8 @@ check_writable(const KEYRING *keyring, STATUS *status)
     if (keyring_source(keyring) == KEYRING_EPHEMERAL)
         return (0);
     if (keyring->options.read_only)
-        return (status_set(status, STATUS_REFUSED, "keystore-read-only",
-          "the keystore is open for reading only"));
+        return (status_set(
+          status, STATUS_REFUSED, "keystore-read-only", "the keystore is open for reading only"));
     if (keyring_source(keyring) != KEYRING_FROM_FILE)
         return (status_set(status, STATUS_REFUSED, "keystore-not-adopted",
           "the keystore was read from a copy and is not yet the home's own"));
@@ -320,8 +319,8 @@ check_writable(const KEYRING *keyring, STATUS *status)
  * The whole of a change. edit may set *unchangedp: it found that there is nothing to change, since
  * another process was faster; what was read is then taken over.
  */
-typedef int (*EDIT)(KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp,
-  STATUS *status);
+typedef int (*EDIT)(
+  KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status);
 
 static int
 change(KEYRING *keyring, const char *operation, const char *reason, EDIT edit, void *context,
@@ -335,8 +334,7 @@ change(KEYRING *keyring, const char *operation, const char *reason, EDIT edit, v
     if ((ret = check_writable(keyring, status)) != 0)
         return (ret);
     if (!ephemeral &&
-      (ret = keystore_file_lock(
-         keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
+        (ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
         return (ret);
     current = keyring_hold(keyring);
     copied = ephemeral || keystore_file_has_seal(keyring->file, current->keystore->seal);
@@ -380,8 +378,7 @@ drop_retired(KEYSTORE *keystore, STATUS *status)
 }
 
 static int
-plain_edit(
-  KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status)
+plain_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status)
 {
     const PLAIN_EDIT *plain = context;
     int ret;
@@ -464,12 +461,12 @@ keyring_new_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int 
     if ((master->scope = strdup(scope)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a master key"));
     if ((ret = random_id(&master->id, status)) != 0 ||
-      (ret = secret_new_random(KEYSTORE_MASTER_KEY_LEN, &key, status)) != 0 ||
-      (ret = payload_commit(key, master->id, master->commitment, status)) != 0 ||
-      (ret = keyring_wrap_master(
-         keyring, keystore, master, key, timeout_ms, retry_for_ms, &opener, status)) != 0 ||
-      (ret = keyring_view_add_master(
-         keyring->edited, master->id, key, &master->recipients[opener], status)) != 0)
+        (ret = secret_new_random(KEYSTORE_MASTER_KEY_LEN, &key, status)) != 0 ||
+        (ret = payload_commit(key, master->id, master->commitment, status)) != 0 ||
+        (ret = keyring_wrap_master(
+           keyring, keystore, master, key, timeout_ms, retry_for_ms, &opener, status)) != 0 ||
+        (ret = keyring_view_add_master(
+           keyring->edited, master->id, key, &master->recipients[opener], status)) != 0)
         goto err;
     master->state = KEYSTORE_ACTIVE;
     if (old_place != SIZE_MAX) {
@@ -492,8 +489,8 @@ keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, i
     size_t opener;
 
     if (held == NULL)
-        return (status_set(status, STATUS_NO_KEY, "keyring-master",
-          "the keystore has no scope \"%s\"", scope));
+        return (status_set(
+          status, STATUS_NO_KEY, "keyring-master", "the keystore has no scope \"%s\"", scope));
     return (keyring_wrap_master(keyring, keystore, &keystore->masters[active - keystore->masters],
       held->key, timeout_ms, retry_for_ms, &opener, status));
 }
@@ -530,8 +527,7 @@ ensure_scope(KEYRING *keyring, KEYSTORE *keystore, const char *keyid, STATUS *st
 }
 
 static int
-ensure_edit(
-  KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status)
+ensure_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status)
 {
     ENSURE *ensure = context;
     const KEYSTORE_DATA_KEY *latest;
@@ -548,15 +544,15 @@ ensure_edit(
     latest = keystore_latest_data_key(keystore, ensure->keyid);
     version = latest == NULL ? 1 : latest->version + 1;
     if ((ret = drop_retired(keystore, status)) != 0 ||
-      (ret = ensure_scope(keyring, keystore, ensure->keyid, status)) != 0 ||
-      (ret = keystore_add_data_key(keystore, &data_key, status)) != 0)
+        (ret = ensure_scope(keyring, keystore, ensure->keyid, status)) != 0 ||
+        (ret = keystore_add_data_key(keystore, &data_key, status)) != 0)
         return (ret);
     data_key->version = version;
     data_key->created = keystore_now();
     if ((data_key->keyid = strdup(ensure->keyid)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a data key"));
     if ((ret = random_id(&data_key->id, status)) != 0 ||
-      (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
+        (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
         return (ret);
     ret = keyring_wrap_data_key(keyring, keystore, data_key, secret, status);
     secret_free(secret);
@@ -602,14 +598,14 @@ check_adopt(KEYRING *keyring, bool *keep_prevp, STATUS *status)
     int64_t generation;
     size_t len;
     STATUS damage;
-    bool found;
+    bool found, partial;
     int ret;
 
     *keep_prevp = false;
     if ((ret = keystore_file_read(keyring->file, &found, &data, &len, NULL, status)) != 0 || !found)
         return (ret);
     status_clear(&damage);
-    if (keystore_peek(data, len, uuid, &generation, &damage) != 0)
+    if (keystore_peek(data, len, uuid, &generation, &partial, &damage) != 0)
         ret = keystore_file_keep_damaged(keyring->file, status);
     else if (memcmp(uuid, keystore->uuid, sizeof(uuid)) != 0)
         ret = status_set(status, STATUS_REFUSED, "keystore-exists",
@@ -633,8 +629,8 @@ keyring_adopt(KEYRING *keyring, const char *reason, STATUS *status)
 
     (void)pthread_mutex_lock(&keyring->io_lock);
     if (keyring->options.read_only || keyring_source(keyring) == KEYRING_EPHEMERAL) {
-        ret = status_set(status, STATUS_REFUSED, "keystore-read-only",
-          "the keystore is open for reading only");
+        ret = status_set(
+          status, STATUS_REFUSED, "keystore-read-only", "the keystore is open for reading only");
         goto err;
     }
     if (keyring_source(keyring) == KEYRING_FROM_FILE) {
@@ -642,11 +638,10 @@ keyring_adopt(KEYRING *keyring, const char *reason, STATUS *status)
           status, STATUS_REFUSED, "keystore-exists", "the keystore is the home's own already");
         goto err;
     }
-    if ((ret = keystore_file_lock(
-           keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
-      (ret = keyring_view_copy(current, &keyring->edited, status)) != 0 ||
-      (ret = check_adopt(keyring, &keep_prev, status)) != 0 ||
-      (ret = drop_retired(keyring->edited->keystore, status)) != 0)
+    if ((ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
+        (ret = keyring_view_copy(current, &keyring->edited, status)) != 0 ||
+        (ret = check_adopt(keyring, &keep_prev, status)) != 0 ||
+        (ret = drop_retired(keyring->edited->keystore, status)) != 0)
         goto err;
     ret = keyring_commit(keyring, "restore", reason, keep_prev, status);
 
@@ -673,14 +668,13 @@ keyring_write_mirror(KEYRING *keyring, const char *engine_lines, STATUS *status)
     if ((ret = check_writable(keyring, status)) != 0)
         goto err;
     if (keyring_source(keyring) == KEYRING_EPHEMERAL) {
-        ret = status_set(status, STATUS_REFUSED, "keystore-read-only",
-          "a keystore in memory has no mirror");
+        ret = status_set(
+          status, STATUS_REFUSED, "keystore-read-only", "a keystore in memory has no mirror");
         goto err;
     }
     /* What is written must be the newest, so it is read again under the lock. */
-    if ((ret = keystore_file_lock(
-           keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
-      (ret = read_view(keyring, &stamp, &view, status)) != 0)
+    if ((ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0 ||
+        (ret = read_view(keyring, &stamp, &view, status)) != 0)
         goto err;
     if ((ret = keyring_view_encode(view, view->keystore, &seal_keys, &image, status)) == 0) {
         ret = keystore_file_write_mirror(keyring->file, &image, engine_lines, status);

@@ -54,8 +54,8 @@ keyring_view_master(const KEYRING_VIEW *view, uint64_t id)
 
     if (view->master_count == 0)
         return (NULL);
-    return (bsearch(
-      &wanted, view->masters, view->master_count, sizeof(*view->masters), compare_masters));
+    return (
+      bsearch(&wanted, view->masters, view->master_count, sizeof(*view->masters), compare_masters));
 }
 
 KEYRING_SECRET *
@@ -65,8 +65,8 @@ keyring_view_secret(const KEYRING_VIEW *view, uint64_t id)
 
     if (view->secret_count == 0)
         return (NULL);
-    return (bsearch(
-      &wanted, view->secrets, view->secret_count, sizeof(*view->secrets), compare_secrets));
+    return (
+      bsearch(&wanted, view->secrets, view->secret_count, sizeof(*view->secrets), compare_secrets));
 }
 
 /* --- master keys */
@@ -86,11 +86,11 @@ fill_master(KEYRING_MASTER *master, uint64_t id, const SECRET *key, const char *
     int ret;
 
     if ((ret = secret_new_copy(secret_bytes(key), secret_len(key), &filled.key, status)) != 0 ||
-      (ret = mac_derive(key, WRAP_LABEL, XAES_KEY_LEN, &filled.wrap_key, status)) != 0 ||
-      (ret = mac_derive(key, SEAL_LABEL, MAC_LEN, &filled.seal_key, status)) != 0)
+        (ret = mac_derive(key, WRAP_LABEL, XAES_KEY_LEN, &filled.wrap_key, status)) != 0 ||
+        (ret = mac_derive(key, SEAL_LABEL, MAC_LEN, &filled.seal_key, status)) != 0)
         goto err;
     if (!copy_text(&filled.provider, provider) || !copy_text(&filled.key_id, key_id) ||
-      !copy_text(&filled.credential, credential)) {
+        !copy_text(&filled.credential, credential)) {
         ret = no_memory(status);
         goto err;
     }
@@ -149,11 +149,10 @@ take_master(KEYRING_VIEW *view, const KEYSTORE_MASTER *master, const KEYRING_SOU
     int ret;
 
     *takenp = false;
-    if (sources->view != NULL &&
-      (held = keyring_view_master(sources->view, master->id)) != NULL) {
+    if (sources->view != NULL && (held = keyring_view_master(sources->view, master->id)) != NULL) {
         if ((ret = check_commitment(master, held->key, status)) != 0 ||
-          (ret = fill_master(place, master->id, held->key, held->provider, held->key_id,
-             held->credential, status)) != 0)
+            (ret = fill_master(place, master->id, held->key, held->provider, held->key_id,
+               held->credential, status)) != 0)
             return (ret);
         view->master_count++;
         *takenp = true;
@@ -166,7 +165,7 @@ take_master(KEYRING_VIEW *view, const KEYSTORE_MASTER *master, const KEYRING_SOU
                master->scope, &key, status)) != 0)
             return (ret);
         if ((ret = check_commitment(master, key, status)) == 0 &&
-          (ret = fill_master(place, master->id, key, NULL, NULL, NULL, status)) == 0) {
+            (ret = fill_master(place, master->id, key, NULL, NULL, NULL, status)) == 0) {
             view->master_count++;
             *takenp = true;
         }
@@ -194,8 +193,8 @@ unlock_masters(const KEYRING *keyring, KEYRING_VIEW *view, KEYRING_JOB *jobs, si
     for (i = 0; i < count; i++) {
         opener = &jobs[i].master->recipients[jobs[i].recipient];
         if ((ret = check_commitment(jobs[i].master, jobs[i].key, status)) != 0 ||
-          (ret = fill_master(&view->masters[view->master_count], jobs[i].master->id, jobs[i].key,
-             opener->provider, opener->key_id, opener->credential, status)) != 0)
+            (ret = fill_master(&view->masters[view->master_count], jobs[i].master->id, jobs[i].key,
+               opener->provider, opener->key_id, opener->credential, status)) != 0)
             return (ret);
         view->master_count++;
     }
@@ -203,8 +202,8 @@ unlock_masters(const KEYRING *keyring, KEYRING_VIEW *view, KEYRING_JOB *jobs, si
 }
 
 static int
-open_masters(const KEYRING *keyring, KEYRING_VIEW *view, const KEYRING_SOURCES *sources,
-  STATUS *status)
+open_masters(
+  const KEYRING *keyring, KEYRING_VIEW *view, const KEYRING_SOURCES *sources, STATUS *status)
 {
     const KEYSTORE *keystore = view->keystore;
     KEYRING_JOB *jobs = NULL;
@@ -247,10 +246,10 @@ held_secret(const KEYRING_VIEW *old, const KEYSTORE_DATA_KEY *data_key)
     const KEYRING_SECRET *secret;
 
     if (old == NULL || (held = keystore_data_key(old->keystore, data_key->id)) == NULL ||
-      held->master_key_id != data_key->master_key_id || held->version != data_key->version ||
-      strcmp(held->keyid, data_key->keyid) != 0 ||
-      memcmp(held->wrapped, data_key->wrapped, sizeof(held->wrapped)) != 0 ||
-      memcmp(held->commitment, data_key->commitment, sizeof(held->commitment)) != 0)
+        held->master_key_id != data_key->master_key_id || held->version != data_key->version ||
+        strcmp(held->keyid, data_key->keyid) != 0 ||
+        memcmp(held->wrapped, data_key->wrapped, sizeof(held->wrapped)) != 0 ||
+        memcmp(held->commitment, data_key->commitment, sizeof(held->commitment)) != 0)
         return (NULL);
     secret = keyring_view_secret(old, data_key->id);
     return (secret == NULL || secret->is_rewrapped ? NULL : secret->secret);
@@ -351,8 +350,8 @@ keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data
     }
     view->keystore = keystore;
     if ((ret = open_masters(keyring, view, sources, status)) != 0 ||
-      (ret = check_seal(view, data, len, status)) != 0 ||
-      (ret = open_data_keys(view, sources->view, status)) != 0)
+        (ret = check_seal(view, data, len, status)) != 0 ||
+        (ret = open_data_keys(view, sources->view, status)) != 0)
         goto err;
     *viewp = view;
     return (0);

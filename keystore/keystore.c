@@ -46,7 +46,7 @@ append(void **arrayp, size_t *countp, size_t size)
 
     if ((count & (count - 1)) == 0) {
         if (count > SIZE_MAX / 2 / size ||
-          (bigger = realloc(*arrayp, (count == 0 ? 1 : 2 * count) * size)) == NULL)
+            (bigger = realloc(*arrayp, (count == 0 ? 1 : 2 * count) * size)) == NULL)
             return (NULL);
         *arrayp = bigger;
     }
@@ -55,11 +55,11 @@ append(void **arrayp, size_t *countp, size_t size)
 }
 
 /* The element, in a macro since a T ** must not be used as a void **. */
-#define APPEND(owner, array, count, elementp)                               \
-    do {                                                                    \
-        void *array_ = (owner)->array;                                      \
+#define APPEND(owner, array, count, elementp)                                 \
+    do {                                                                      \
+        void *array_ = (owner)->array;                                        \
         *(elementp) = append(&array_, &(owner)->count, sizeof(**(elementp))); \
-        (owner)->array = array_;                                            \
+        (owner)->array = array_;                                              \
     } while (0)
 
 int
@@ -70,8 +70,7 @@ keystore_add_master(KEYSTORE *keystore, KEYSTORE_MASTER **masterp, STATUS *statu
 }
 
 int
-keystore_add_recipient(
-  KEYSTORE_MASTER *master, KEYSTORE_RECIPIENT **recipientp, STATUS *status)
+keystore_add_recipient(KEYSTORE_MASTER *master, KEYSTORE_RECIPIENT **recipientp, STATUS *status)
 {
     *recipientp = NULL;
     if (master->recipient_count >= KEYSTORE_RECIPIENTS_MAX)
@@ -283,8 +282,7 @@ who_am_i(void)
 }
 
 int
-keystore_add_event(
-  KEYSTORE *keystore, const char *operation, const char *reason, STATUS *status)
+keystore_add_event(KEYSTORE *keystore, const char *operation, const char *reason, STATUS *status)
 {
     KEYSTORE_EVENT *event;
     size_t excess, i;
@@ -304,7 +302,8 @@ keystore_add_event(
     event->who = who_am_i();
     event->operation = copy_text(operation);
     event->reason = reason == NULL ? NULL : copy_text(reason);
-    if (event->who == NULL || event->operation == NULL || (reason != NULL && event->reason == NULL)) {
+    if (event->who == NULL || event->operation == NULL ||
+        (reason != NULL && event->reason == NULL)) {
         release_event(event);
         keystore->event_count--;
         return (no_memory(status));
@@ -346,7 +345,8 @@ keystore_uuid_parse(const char *text, uint8_t uuid[KEYSTORE_UUID_LEN], STATUS *s
 
     if (strlen(text) == KEYSTORE_UUID_TEXT - 1)
         for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-            if ((i > 0 && *p++ != '-') || encode_hex_decode(p, 2 * groups[i], uuid + at, status) != 0)
+            if ((i > 0 && *p++ != '-') ||
+                encode_hex_decode(p, 2 * groups[i], uuid + at, status) != 0)
                 break;
             p += 2 * groups[i];
             at += groups[i];

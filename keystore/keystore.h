@@ -27,10 +27,10 @@
 #define KEYSTORE_DATA_KEY_LEN 32
 #define KEYSTORE_MASTER_KEY_LEN 32
 #define KEYSTORE_WRAPPED_DATA_KEY_LEN XAES_WRAPPED_LEN(KEYSTORE_DATA_KEY_LEN)
-#define KEYSTORE_KEYID_MAX 512      /* bytes of a WiredTiger keyid; longer is refused */
+#define KEYSTORE_KEYID_MAX 512 /* bytes of a WiredTiger keyid; longer is refused */
 #define KEYSTORE_MAX_BYTES (256u * 1024 * 1024)
-#define KEYSTORE_HISTORY_MAX 200    /* events kept; older ones are dropped */
-#define KEYSTORE_RECIPIENTS_MAX 32  /* per master key */
+#define KEYSTORE_HISTORY_MAX 200   /* events kept; older ones are dropped */
+#define KEYSTORE_RECIPIENTS_MAX 32 /* per master key */
 
 typedef enum { KEYSTORE_ACTIVE, KEYSTORE_READABLE, KEYSTORE_RETIRED } KEYSTORE_STATE;
 
@@ -94,7 +94,7 @@ typedef struct {
     KEYSTORE_MAC *macs; /* as read; made anew by keystore_encode */
     size_t mac_count;
     uint8_t seal[MAC_LEN];
-    size_t sealed_len; /* raw bytes that the seal covers, as read */
+    size_t sealed_len;            /* raw bytes that the seal covers, as read */
     struct keystore_index *index; /* private: how lookups find things; may be NULL */
 } KEYSTORE;
 
@@ -133,7 +133,8 @@ void keystore_free(KEYSTORE *keystore);
 
 /* Editing, for keyring.h and rotation/: append a zeroed element; strings are the caller's to set
  * with malloc'ed memory that keystore_free frees. */
-int keystore_add_master(KEYSTORE *keystore, KEYSTORE_MASTER **masterp, STATUS *status) WTKMS_CHECKED;
+int keystore_add_master(
+  KEYSTORE *keystore, KEYSTORE_MASTER **masterp, STATUS *status) WTKMS_CHECKED;
 int keystore_add_recipient(
   KEYSTORE_MASTER *master, KEYSTORE_RECIPIENT **recipientp, STATUS *status) WTKMS_CHECKED;
 int keystore_add_data_key(
@@ -142,11 +143,12 @@ int keystore_add_event(KEYSTORE *keystore, const char *operation, const char *re
   STATUS *status) WTKMS_CHECKED; /* of now, by this user, of the keystore's generation */
 /* Remove every element for which the function says so. Ids, keyids, scopes and the order of elements are
  * only changed by these functions (or before the element was looked up for the first time). */
-void keystore_remove_masters(
-  KEYSTORE *keystore, bool (*is_removed)(const KEYSTORE_MASTER *master, void *context), void *context);
+void keystore_remove_masters(KEYSTORE *keystore,
+  bool (*is_removed)(const KEYSTORE_MASTER *master, void *context), void *context);
 void keystore_remove_data_keys(KEYSTORE *keystore,
   bool (*is_removed)(const KEYSTORE_DATA_KEY *data_key, void *context), void *context);
-int keystore_new(const char *node, KEYSTORE **keystorep, STATUS *status) WTKMS_CHECKED; /* new uuid, generation 0 */
+int keystore_new(const char *node, KEYSTORE **keystorep,
+  STATUS *status) WTKMS_CHECKED; /* new uuid, generation 0 */
 
 /* Looking up; NULL when there is none. In a keystore from keystore_decode they take logarithmic time,
  * and several threads may look up at the same time. */

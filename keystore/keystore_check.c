@@ -119,7 +119,8 @@ keystore_check(KEYSTORE *keystore, STATUS *status)
     int ret;
 
     if ((ret = keystore_index(keystore, status)) != 0 ||
-      (ret = check_masters(keystore, status)) != 0 || (ret = check_data_keys(keystore, status)) != 0)
+        (ret = check_masters(keystore, status)) != 0 ||
+        (ret = check_data_keys(keystore, status)) != 0)
         return (ret);
     for (i = 0; i < keystore->event_count; i++)
         if (keystore->events[i].generation > keystore->generation)

@@ -29,8 +29,8 @@ copy_recipient(KEYSTORE_MASTER *master, const KEYSTORE_RECIPIENT *from, STATUS *
         return (ret);
     to->time = from->time;
     if (!copy_text(&to->provider, from->provider) || !copy_text(&to->key_id, from->key_id) ||
-      !copy_text(&to->credential, from->credential) ||
-      (to->wrapped = malloc(from->wrapped_len)) == NULL)
+        !copy_text(&to->credential, from->credential) ||
+        (to->wrapped = malloc(from->wrapped_len)) == NULL)
         return (no_memory(status));
     memcpy(to->wrapped, from->wrapped, from->wrapped_len);
     to->wrapped_len = from->wrapped_len;
@@ -82,7 +82,7 @@ copy_event(KEYSTORE *copy, const KEYSTORE_EVENT *from, STATUS *status)
     to->time = from->time;
     to->generation = from->generation;
     if (!copy_text(&to->who, from->who) || !copy_text(&to->operation, from->operation) ||
-      !copy_text(&to->reason, from->reason))
+        !copy_text(&to->reason, from->reason))
         return (no_memory(status));
     return (0);
 }

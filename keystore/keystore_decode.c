@@ -35,8 +35,8 @@ static int
 corrupt(const READER *reader, const char *field, const char *what)
 {
     if (reader->place == NO_PLACE)
-        return (status_set(
-          reader->status, STATUS_CORRUPT, "keystore-format", "%s: %s %s", reader->name, field, what));
+        return (status_set(reader->status, STATUS_CORRUPT, "keystore-format", "%s: %s %s",
+          reader->name, field, what));
     return (status_set(reader->status, STATUS_CORRUPT, "keystore-format", "%s %zu: %s %s",
       reader->name, reader->place, field, what));
 }
@@ -55,8 +55,8 @@ advance(READER *reader)
 }
 
 static int
-open_reader(READER *reader, const uint8_t *data, size_t len, const char *name, size_t place,
-  STATUS *status)
+open_reader(
+  READER *reader, const uint8_t *data, size_t len, const char *name, size_t place, STATUS *status)
 {
     reader->len = len;
     reader->broken = false;
@@ -164,14 +164,15 @@ read_text(READER *reader, const char *field, size_t minimum, size_t maximum, cha
     if (!bson_utf8_validate(text, len, false))
         return (corrupt(reader, field, "is not UTF-8 text"));
     if ((*textp = strndup(text, len)) == NULL)
-        return (status_set(reader->status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
+        return (
+          status_set(reader->status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
     advance(reader);
     return (0);
 }
 
 static int
-expect_bytes(READER *reader, const char *field, bson_subtype_t subtype, const uint8_t **datap,
-  uint32_t *lenp)
+expect_bytes(
+  READER *reader, const char *field, bson_subtype_t subtype, const uint8_t **datap, uint32_t *lenp)
 {
     bson_subtype_t found;
     int ret;
@@ -259,7 +260,8 @@ read_array(READER *reader, const char *field, const char *element_name,
             return (ret);
         bson_iter_document(&array.iter, &len, &data);
         if ((ret = open_reader(&element, data, len, element_name, i, reader->status)) != 0 ||
-          (ret = read_element(&element, keystore, context)) != 0 || (ret = expect_end(&element)) != 0)
+            (ret = read_element(&element, keystore, context)) != 0 ||
+            (ret = expect_end(&element)) != 0)
             return (ret);
         advance(&array);
         count_up(index);
@@ -282,7 +284,8 @@ read_wrapped(READER *reader, KEYSTORE_RECIPIENT *recipient)
     if (len == 0 || len > KMS_WRAPPED_MAX)
         return (corrupt(reader, FIELD_WRAPPED, "has the wrong length"));
     if ((recipient->wrapped = malloc(len)) == NULL)
-        return (status_set(reader->status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
+        return (
+          status_set(reader->status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
     memcpy(recipient->wrapped, data, len);
     recipient->wrapped_len = len;
     advance(reader);
@@ -300,13 +303,13 @@ read_recipient(READER *reader, KEYSTORE *keystore, void *context)
     if (master->recipient_count >= KEYSTORE_RECIPIENTS_MAX)
         return (corrupt(reader, FIELD_RECIPIENTS, "are too many"));
     if ((ret = keystore_add_recipient(master, &recipient, reader->status)) != 0 ||
-      (ret = read_text(
-         reader, FIELD_PROVIDER, 1, KEYSTORE_PROVIDER_MAX, &recipient->provider)) != 0 ||
-      (ret = read_text(reader, FIELD_KEY_ID, 1, KMS_KEY_ID_MAX, &recipient->key_id)) != 0 ||
-      (ret = read_text(
-         reader, FIELD_CREDENTIAL, 0, KMS_CREDENTIAL_MAX, &recipient->credential)) != 0 ||
-      (ret = read_wrapped(reader, recipient)) != 0 ||
-      (ret = read_time(reader, FIELD_TIME, &recipient->time)) != 0)
+        (ret = read_text(reader, FIELD_PROVIDER, 1, KEYSTORE_PROVIDER_MAX, &recipient->provider)) !=
+          0 ||
+        (ret = read_text(reader, FIELD_KEY_ID, 1, KMS_KEY_ID_MAX, &recipient->key_id)) != 0 ||
+        (ret = read_text(
+           reader, FIELD_CREDENTIAL, 0, KMS_CREDENTIAL_MAX, &recipient->credential)) != 0 ||
+        (ret = read_wrapped(reader, recipient)) != 0 ||
+        (ret = read_time(reader, FIELD_TIME, &recipient->time)) != 0)
         return (ret);
     return (kms_client_key_id_check(recipient->provider, recipient->key_id, reader->status));
 }
@@ -319,15 +322,14 @@ read_master(READER *reader, KEYSTORE *keystore, void *context)
 
     (void)context;
     if ((ret = keystore_add_master(keystore, &master, reader->status)) != 0 ||
-      (ret = read_id(reader, FIELD_ID, &master->id)) != 0 ||
-      (ret = read_text(reader, FIELD_SCOPE, 1, KEYSTORE_SCOPE_MAX, &master->scope)) != 0 ||
-      (ret = read_state(reader, &master->state)) != 0 ||
-      (ret = read_bytes(reader, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
-         sizeof(master->commitment))) != 0 ||
-      (ret = read_time(reader, FIELD_CREATED, &master->created)) != 0)
+        (ret = read_id(reader, FIELD_ID, &master->id)) != 0 ||
+        (ret = read_text(reader, FIELD_SCOPE, 1, KEYSTORE_SCOPE_MAX, &master->scope)) != 0 ||
+        (ret = read_state(reader, &master->state)) != 0 ||
+        (ret = read_bytes(reader, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
+           sizeof(master->commitment))) != 0 ||
+        (ret = read_time(reader, FIELD_CREATED, &master->created)) != 0)
         return (ret);
-    return (
-      read_array(reader, FIELD_RECIPIENTS, "recipient", read_recipient, keystore, master));
+    return (read_array(reader, FIELD_RECIPIENTS, "recipient", read_recipient, keystore, master));
 }
 
 static int
@@ -339,15 +341,15 @@ read_data_key(READER *reader, KEYSTORE *keystore, void *context)
 
     (void)context;
     if ((ret = keystore_add_data_key(keystore, &data_key, reader->status)) != 0 ||
-      (ret = read_id(reader, FIELD_ID, &data_key->id)) != 0 ||
-      (ret = read_text(reader, FIELD_KEYID, 1, KEYSTORE_KEYID_MAX, &data_key->keyid)) != 0 ||
-      (ret = read_int32(reader, FIELD_VERSION, 1, &version)) != 0 ||
-      (ret = read_state(reader, &data_key->state)) != 0 ||
-      (ret = read_id(reader, FIELD_MASTER_KEY_ID, &data_key->master_key_id)) != 0 ||
-      (ret = read_bytes(reader, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, data_key->commitment,
-         sizeof(data_key->commitment))) != 0 ||
-      (ret = read_bytes(reader, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, data_key->wrapped,
-         sizeof(data_key->wrapped))) != 0)
+        (ret = read_id(reader, FIELD_ID, &data_key->id)) != 0 ||
+        (ret = read_text(reader, FIELD_KEYID, 1, KEYSTORE_KEYID_MAX, &data_key->keyid)) != 0 ||
+        (ret = read_int32(reader, FIELD_VERSION, 1, &version)) != 0 ||
+        (ret = read_state(reader, &data_key->state)) != 0 ||
+        (ret = read_id(reader, FIELD_MASTER_KEY_ID, &data_key->master_key_id)) != 0 ||
+        (ret = read_bytes(reader, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, data_key->commitment,
+           sizeof(data_key->commitment))) != 0 ||
+        (ret = read_bytes(reader, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, data_key->wrapped,
+           sizeof(data_key->wrapped))) != 0)
         return (ret);
     data_key->version = (uint32_t)version;
     return (read_time(reader, FIELD_CREATED, &data_key->created));
@@ -363,12 +365,12 @@ read_event(READER *reader, KEYSTORE *keystore, void *context)
     if (keystore->event_count >= KEYSTORE_HISTORY_MAX)
         return (corrupt(reader, FIELD_HISTORY, "is too long"));
     if ((ret = keystore_append_event(keystore, &event, reader->status)) != 0 ||
-      (ret = read_time(reader, FIELD_TIME, &event->time)) != 0 ||
-      (ret = read_text(reader, FIELD_WHO, 1, KEYSTORE_TEXT_MAX, &event->who)) != 0 ||
-      (ret = read_text(reader, FIELD_OPERATION, 1, KEYSTORE_TEXT_MAX, &event->operation)) != 0)
+        (ret = read_time(reader, FIELD_TIME, &event->time)) != 0 ||
+        (ret = read_text(reader, FIELD_WHO, 1, KEYSTORE_TEXT_MAX, &event->who)) != 0 ||
+        (ret = read_text(reader, FIELD_OPERATION, 1, KEYSTORE_TEXT_MAX, &event->operation)) != 0)
         return (ret);
     if (reader->key != NULL && strcmp(reader->key, FIELD_REASON) == 0 &&
-      (ret = read_text(reader, FIELD_REASON, 0, KEYSTORE_TEXT_MAX, &event->reason)) != 0)
+        (ret = read_text(reader, FIELD_REASON, 0, KEYSTORE_TEXT_MAX, &event->reason)) != 0)
         return (ret);
     return (read_int64(reader, FIELD_GENERATION, 1, &event->generation));
 }
@@ -381,7 +383,7 @@ read_mac(READER *reader, KEYSTORE *keystore, void *context)
 
     (void)context;
     if ((ret = keystore_append_mac(keystore, &mac, reader->status)) != 0 ||
-      (ret = read_text(reader, FIELD_SCOPE, 1, KEYSTORE_SCOPE_MAX, &mac->scope)) != 0)
+        (ret = read_text(reader, FIELD_SCOPE, 1, KEYSTORE_SCOPE_MAX, &mac->scope)) != 0)
         return (ret);
     return (read_bytes(reader, FIELD_MAC, BSON_SUBTYPE_BINARY, mac->mac, sizeof(mac->mac)));
 }
@@ -423,8 +425,8 @@ read_head(READER *reader, KEYSTORE *keystore)
     int ret;
 
     if ((ret = read_version(reader)) != 0 ||
-      (ret = read_bytes(
-         reader, FIELD_UUID, BSON_SUBTYPE_UUID, keystore->uuid, sizeof(keystore->uuid))) != 0)
+        (ret = read_bytes(
+           reader, FIELD_UUID, BSON_SUBTYPE_UUID, keystore->uuid, sizeof(keystore->uuid))) != 0)
         return (ret);
     if (reader->key != NULL && strcmp(reader->key, FIELD_PARENT) == 0) {
         keystore->has_parent = true;
@@ -432,9 +434,12 @@ read_head(READER *reader, KEYSTORE *keystore)
                sizeof(keystore->parent))) != 0)
             return (ret);
     }
-    if ((ret = read_text(reader, FIELD_NODE, 1, KEYSTORE_NODE_MAX, &keystore->node)) != 0)
+    if ((ret = read_text(reader, FIELD_NODE, 1, KEYSTORE_NODE_MAX, &keystore->node)) != 0 ||
+        (ret = read_int64(reader, FIELD_GENERATION, 1, &keystore->generation)) != 0 ||
+        (ret = read_time(reader, FIELD_CREATED, &keystore->created)) != 0 ||
+        (ret = read_time(reader, FIELD_MODIFIED, &keystore->modified)) != 0)
         return (ret);
-    return (read_int64(reader, FIELD_GENERATION, 1, &keystore->generation));
+    return (read_bool(reader, FIELD_PARTIAL, &keystore->partial));
 }
 
 static int
@@ -443,31 +448,30 @@ read_keystore(READER *reader, KEYSTORE *keystore)
     int ret;
 
     if ((ret = read_head(reader, keystore)) != 0 ||
-      (ret = read_time(reader, FIELD_CREATED, &keystore->created)) != 0 ||
-      (ret = read_time(reader, FIELD_MODIFIED, &keystore->modified)) != 0 ||
-      (ret = read_bool(reader, FIELD_PARTIAL, &keystore->partial)) != 0 ||
-      (ret = read_array(reader, FIELD_MASTERS, "master key", read_master, keystore, NULL)) != 0 ||
-      (ret = read_array(reader, FIELD_DATA_KEYS, "data key", read_data_key, keystore, NULL)) != 0 ||
-      (ret = read_array(reader, FIELD_HISTORY, "event", read_event, keystore, NULL)) != 0 ||
-      (ret = read_array(reader, FIELD_MACS, "MAC", read_mac, keystore, NULL)) != 0 ||
-      (ret = read_bytes(
-         reader, FIELD_SEAL, BSON_SUBTYPE_BINARY, keystore->seal, sizeof(keystore->seal))) != 0)
+        (ret = read_array(reader, FIELD_MASTERS, "master key", read_master, keystore, NULL)) != 0 ||
+        (ret = read_array(reader, FIELD_DATA_KEYS, "data key", read_data_key, keystore, NULL)) !=
+          0 ||
+        (ret = read_array(reader, FIELD_HISTORY, "event", read_event, keystore, NULL)) != 0 ||
+        (ret = read_array(reader, FIELD_MACS, "MAC", read_mac, keystore, NULL)) != 0 ||
+        (ret = read_bytes(
+           reader, FIELD_SEAL, BSON_SUBTYPE_BINARY, keystore->seal, sizeof(keystore->seal))) != 0)
         return (ret);
     return (expect_end(reader));
 }
 
 int
-keystore_peek(const uint8_t *data, size_t len, uint8_t uuid[KEYSTORE_UUID_LEN], int64_t *generationp,
-  STATUS *status)
+keystore_peek(const uint8_t *data, size_t len, uint8_t uuid[KEYSTORE_UUID_LEN],
+  int64_t *generationp, bool *partialp, STATUS *status)
 {
     KEYSTORE head = {0};
     READER reader;
     int ret;
 
     if ((ret = open_reader(&reader, data, len, "the keystore", NO_PLACE, status)) == 0 &&
-      (ret = read_head(&reader, &head)) == 0) {
+        (ret = read_head(&reader, &head)) == 0) {
         memcpy(uuid, head.uuid, sizeof(head.uuid));
         *generationp = head.generation;
+        *partialp = head.partial;
     }
     free(head.node);
     return (ret);
@@ -483,7 +487,7 @@ check_macs(const KEYSTORE *keystore, STATUS *status)
         if (keystore->masters[i].state != KEYSTORE_ACTIVE)
             continue;
         if (mac == keystore->mac_count ||
-          strcmp(keystore->macs[mac].scope, keystore->masters[i].scope) != 0)
+            strcmp(keystore->macs[mac].scope, keystore->masters[i].scope) != 0)
             return (status_set(status, STATUS_CORRUPT, "keystore-macs",
               "the keystore has no MAC of scope \"%s\" where it must be",
               keystore->masters[i].scope));
@@ -510,8 +514,8 @@ keystore_decode(const uint8_t *data, size_t len, KEYSTORE **keystorep, STATUS *s
     if ((keystore = calloc(1, sizeof(*keystore))) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
     if ((ret = open_reader(&reader, data, len, "the keystore", NO_PLACE, status)) != 0 ||
-      (ret = read_keystore(&reader, keystore)) != 0 || (ret = keystore_check(keystore, status)) != 0 ||
-      (ret = check_macs(keystore, status)) != 0)
+        (ret = read_keystore(&reader, keystore)) != 0 ||
+        (ret = keystore_check(keystore, status)) != 0 || (ret = check_macs(keystore, status)) != 0)
         goto err;
     keystore->sealed_len = len - 1 - KEYSTORE_SEAL_ELEMENT_LEN;
     *keystorep = keystore;

@@ -28,7 +28,8 @@ append_int64(bson_t *doc, const char *field, int64_t value)
 }
 
 static bool
-append_bytes(bson_t *doc, const char *field, bson_subtype_t subtype, const uint8_t *data, size_t len)
+append_bytes(
+  bson_t *doc, const char *field, bson_subtype_t subtype, const uint8_t *data, size_t len)
 {
     return (bson_append_binary(doc, field, -1, subtype, data, (uint32_t)len));
 }
@@ -52,8 +53,8 @@ in_part(const KEYSTORE *keystore, KEYSTORE_PART part, const KEYSTORE_DATA_KEY *d
 static bool
 master_in_part(KEYSTORE_PART part, const KEYSTORE_MASTER *master)
 {
-    return (part == KEYSTORE_WHOLE ||
-      (master->state == KEYSTORE_ACTIVE && strcmp(master->scope, KEYSTORE_DEFAULT_SCOPE) == 0));
+    return (part == KEYSTORE_WHOLE || (master->state == KEYSTORE_ACTIVE &&
+                                        strcmp(master->scope, KEYSTORE_DEFAULT_SCOPE) == 0));
 }
 
 static bool
@@ -65,13 +66,13 @@ append_recipient(bson_t *list, uint32_t i, const KEYSTORE_RECIPIENT *recipient)
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     return (bson_append_document_begin(list, key, -1, &doc) &&
-      append_text(&doc, FIELD_PROVIDER, recipient->provider) &&
-      append_text(&doc, FIELD_KEY_ID, recipient->key_id) &&
-      append_text(&doc, FIELD_CREDENTIAL, recipient->credential) &&
-      append_bytes(
-        &doc, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, recipient->wrapped, recipient->wrapped_len) &&
-      bson_append_date_time(&doc, FIELD_TIME, -1, recipient->time) &&
-      bson_append_document_end(list, &doc));
+            append_text(&doc, FIELD_PROVIDER, recipient->provider) &&
+            append_text(&doc, FIELD_KEY_ID, recipient->key_id) &&
+            append_text(&doc, FIELD_CREDENTIAL, recipient->credential) &&
+            append_bytes(&doc, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, recipient->wrapped,
+              recipient->wrapped_len) &&
+            bson_append_date_time(&doc, FIELD_TIME, -1, recipient->time) &&
+            bson_append_document_end(list, &doc));
 }
 
 static bool
@@ -84,13 +85,13 @@ append_master(bson_t *list, uint32_t i, const KEYSTORE_MASTER *master)
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     if (!bson_append_document_begin(list, key, -1, &doc) ||
-      !append_int64(&doc, FIELD_ID, (int64_t)master->id) ||
-      !append_text(&doc, FIELD_SCOPE, master->scope) ||
-      !append_text(&doc, FIELD_STATE, keystore_state_name(master->state)) ||
-      !append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
-        sizeof(master->commitment)) ||
-      !bson_append_date_time(&doc, FIELD_CREATED, -1, master->created) ||
-      !bson_append_array_begin(&doc, FIELD_RECIPIENTS, -1, &recipients))
+        !append_int64(&doc, FIELD_ID, (int64_t)master->id) ||
+        !append_text(&doc, FIELD_SCOPE, master->scope) ||
+        !append_text(&doc, FIELD_STATE, keystore_state_name(master->state)) ||
+        !append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
+          sizeof(master->commitment)) ||
+        !bson_append_date_time(&doc, FIELD_CREATED, -1, master->created) ||
+        !bson_append_array_begin(&doc, FIELD_RECIPIENTS, -1, &recipients))
         return (false);
     for (r = 0; r < master->recipient_count; r++)
         if (!append_recipient(&recipients, (uint32_t)r, &master->recipients[r]))
@@ -107,17 +108,17 @@ append_data_key(bson_t *list, uint32_t i, const KEYSTORE_DATA_KEY *data_key)
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     return (bson_append_document_begin(list, key, -1, &doc) &&
-      append_int64(&doc, FIELD_ID, (int64_t)data_key->id) &&
-      append_text(&doc, FIELD_KEYID, data_key->keyid) &&
-      bson_append_int32(&doc, FIELD_VERSION, -1, (int32_t)data_key->version) &&
-      append_text(&doc, FIELD_STATE, keystore_state_name(data_key->state)) &&
-      append_int64(&doc, FIELD_MASTER_KEY_ID, (int64_t)data_key->master_key_id) &&
-      append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, data_key->commitment,
-        sizeof(data_key->commitment)) &&
-      append_bytes(
-        &doc, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, data_key->wrapped, sizeof(data_key->wrapped)) &&
-      bson_append_date_time(&doc, FIELD_CREATED, -1, data_key->created) &&
-      bson_append_document_end(list, &doc));
+            append_int64(&doc, FIELD_ID, (int64_t)data_key->id) &&
+            append_text(&doc, FIELD_KEYID, data_key->keyid) &&
+            bson_append_int32(&doc, FIELD_VERSION, -1, (int32_t)data_key->version) &&
+            append_text(&doc, FIELD_STATE, keystore_state_name(data_key->state)) &&
+            append_int64(&doc, FIELD_MASTER_KEY_ID, (int64_t)data_key->master_key_id) &&
+            append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, data_key->commitment,
+              sizeof(data_key->commitment)) &&
+            append_bytes(&doc, FIELD_WRAPPED, BSON_SUBTYPE_BINARY, data_key->wrapped,
+              sizeof(data_key->wrapped)) &&
+            bson_append_date_time(&doc, FIELD_CREATED, -1, data_key->created) &&
+            bson_append_document_end(list, &doc));
 }
 
 static bool
@@ -129,12 +130,12 @@ append_event(bson_t *list, uint32_t i, const KEYSTORE_EVENT *event)
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     return (bson_append_document_begin(list, key, -1, &doc) &&
-      bson_append_date_time(&doc, FIELD_TIME, -1, event->time) &&
-      append_text(&doc, FIELD_WHO, event->who) &&
-      append_text(&doc, FIELD_OPERATION, event->operation) &&
-      (event->reason == NULL || append_text(&doc, FIELD_REASON, event->reason)) &&
-      append_int64(&doc, FIELD_GENERATION, event->generation) &&
-      bson_append_document_end(list, &doc));
+            bson_append_date_time(&doc, FIELD_TIME, -1, event->time) &&
+            append_text(&doc, FIELD_WHO, event->who) &&
+            append_text(&doc, FIELD_OPERATION, event->operation) &&
+            (event->reason == NULL || append_text(&doc, FIELD_REASON, event->reason)) &&
+            append_int64(&doc, FIELD_GENERATION, event->generation) &&
+            bson_append_document_end(list, &doc));
 }
 
 /* The MACs are put in afterwards, over the bytes as they then stand. */
@@ -148,24 +149,23 @@ append_mac(bson_t *list, uint32_t i, const char *scope)
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     return (bson_append_document_begin(list, key, -1, &doc) &&
-      append_text(&doc, FIELD_SCOPE, scope) &&
-      append_bytes(&doc, FIELD_MAC, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)) &&
-      bson_append_document_end(list, &doc));
+            append_text(&doc, FIELD_SCOPE, scope) &&
+            append_bytes(&doc, FIELD_MAC, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)) &&
+            bson_append_document_end(list, &doc));
 }
 
 static bool
 append_head(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
 {
     return (bson_append_int32(doc, FIELD_VERSION, -1, KEYSTORE_VERSION) &&
-      append_bytes(doc, FIELD_UUID, BSON_SUBTYPE_UUID, keystore->uuid, KEYSTORE_UUID_LEN) &&
-      (!keystore->has_parent ||
-        append_bytes(doc, FIELD_PARENT, BSON_SUBTYPE_UUID, keystore->parent, KEYSTORE_UUID_LEN)) &&
-      append_text(doc, FIELD_NODE, keystore->node) &&
-      append_int64(doc, FIELD_GENERATION, keystore->generation) &&
-      bson_append_date_time(doc, FIELD_CREATED, -1, keystore->created) &&
-      bson_append_date_time(doc, FIELD_MODIFIED, -1, keystore->modified) &&
-      bson_append_bool(
-        doc, FIELD_PARTIAL, -1, keystore->partial || part != KEYSTORE_WHOLE));
+            append_bytes(doc, FIELD_UUID, BSON_SUBTYPE_UUID, keystore->uuid, KEYSTORE_UUID_LEN) &&
+            (!keystore->has_parent || append_bytes(doc, FIELD_PARENT, BSON_SUBTYPE_UUID,
+                                        keystore->parent, KEYSTORE_UUID_LEN)) &&
+            append_text(doc, FIELD_NODE, keystore->node) &&
+            append_int64(doc, FIELD_GENERATION, keystore->generation) &&
+            bson_append_date_time(doc, FIELD_CREATED, -1, keystore->created) &&
+            bson_append_date_time(doc, FIELD_MODIFIED, -1, keystore->modified) &&
+            bson_append_bool(doc, FIELD_PARTIAL, -1, keystore->partial || part != KEYSTORE_WHOLE));
 }
 
 static bool
@@ -179,14 +179,14 @@ append_keys(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
         return (false);
     for (i = 0; i < keystore->master_count; i++)
         if (master_in_part(part, &keystore->masters[i]) &&
-          !append_master(&list, n++, &keystore->masters[i]))
+            !append_master(&list, n++, &keystore->masters[i]))
             return (false);
     if (!bson_append_array_end(doc, &list) ||
-      !bson_append_array_begin(doc, FIELD_DATA_KEYS, -1, &list))
+        !bson_append_array_begin(doc, FIELD_DATA_KEYS, -1, &list))
         return (false);
     for (i = 0, n = 0; i < keystore->data_key_count; i++)
         if (in_part(keystore, part, &keystore->data_keys[i]) &&
-          !append_data_key(&list, n++, &keystore->data_keys[i]))
+            !append_data_key(&list, n++, &keystore->data_keys[i]))
             return (false);
     return (bson_append_array_end(doc, &list));
 }
@@ -208,11 +208,11 @@ append_tail(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
         return (false);
     for (i = 0; i < keystore->master_count; i++)
         if (master_in_part(part, &keystore->masters[i]) &&
-          keystore->masters[i].state == KEYSTORE_ACTIVE &&
-          !append_mac(&list, n++, keystore->masters[i].scope))
+            keystore->masters[i].state == KEYSTORE_ACTIVE &&
+            !append_mac(&list, n++, keystore->masters[i].scope))
             return (false);
     return (bson_append_array_end(doc, &list) &&
-      append_bytes(doc, FIELD_SEAL, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)));
+            append_bytes(doc, FIELD_SEAL, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)));
 }
 
 /* Enough for the whole: texts, bytes, and room around each element. */
@@ -228,7 +228,7 @@ encoded_most(const KEYSTORE *keystore)
         for (r = 0; r < keystore->masters[i].recipient_count; r++) {
             recipient = &keystore->masters[i].recipients[r];
             most += RECIPIENT_ROOM + strlen(recipient->provider) + strlen(recipient->key_id) +
-              strlen(recipient->credential) + recipient->wrapped_len;
+                    strlen(recipient->credential) + recipient->wrapped_len;
         }
     }
     for (i = 0; i < keystore->data_key_count; i++)
@@ -236,7 +236,7 @@ encoded_most(const KEYSTORE *keystore)
     for (i = 0; i < keystore->event_count; i++) {
         event = &keystore->events[i];
         most += EVENT_ROOM + strlen(event->who) + strlen(event->operation) +
-          (event->reason == NULL ? 0 : strlen(event->reason));
+                (event->reason == NULL ? 0 : strlen(event->reason));
     }
     return (most);
 }
@@ -272,8 +272,8 @@ keystore_encode_part(const KEYSTORE *keystore, KEYSTORE_PART part,
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
     buf[0] = EMPTY_DOCUMENT_LEN; /* libbson takes what is in the buffer for a document */
     if ((doc = bson_new_from_buffer(&buf, &size, NULL, NULL)) == NULL ||
-      !append_head(doc, keystore, part) || !append_keys(doc, keystore, part) ||
-      !append_tail(doc, keystore, part)) {
+        !append_head(doc, keystore, part) || !append_keys(doc, keystore, part) ||
+        !append_tail(doc, keystore, part)) {
         ret = status_set(
           status, STATUS_INTERNAL, "keystore-encode", "the keystore cannot be put into BSON");
         goto err;

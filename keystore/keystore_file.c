@@ -29,15 +29,15 @@ struct keystore_file {
 };
 
 int
-keystore_file_open(
-  int home_fd, const SETTINGS *settings, KEYSTORE_FILE **filep, STATUS *status)
+keystore_file_open(int home_fd, const SETTINGS *settings, KEYSTORE_FILE **filep, STATUS *status)
 {
     KEYSTORE_FILE *file;
     int ret;
 
     *filep = NULL;
     if ((file = calloc(1, sizeof(*file))) == NULL)
-        return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore's file"));
+        return (
+          status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore's file"));
     file->settings = settings;
     file->dirfd = -1;
     if ((file->home_fd = fcntl(home_fd, F_DUPFD_CLOEXEC, 0)) == -1)
@@ -107,8 +107,7 @@ keystore_file_read(KEYSTORE_FILE *file, bool *foundp, uint8_t **datap, size_t *l
     /* Before the read: a file replaced in between then looks changed, and is read once more. */
     if (stamp != NULL)
         *stamp = keystore_file_stamp(file);
-    ret = file_read(
-      file->dirfd, file->name, KEYSTORE_MAX_BYTES, true, foundp, datap, lenp, status);
+    ret = file_read(file->dirfd, file->name, KEYSTORE_MAX_BYTES, true, foundp, datap, lenp, status);
     if (ret != 0 && status->sys_errno == ELOOP)
         (void)status_hint(status, "name the keystore's real path with keystore: in wtkms.conf");
     return (ret);
@@ -126,7 +125,8 @@ keystore_file_has_seal(KEYSTORE_FILE *file, const uint8_t seal[MAC_LEN])
     status_clear(&ignored);
     if (file_open_read(file->dirfd, file->name, true, NULL, &fd, &ignored) != 0)
         return (false);
-    same = fstat(fd, &sb) == 0 && sb.st_size > (off_t)sizeof(tail) &&
+    same =
+      fstat(fd, &sb) == 0 && sb.st_size > (off_t)sizeof(tail) &&
       pread(fd, tail, sizeof(tail), sb.st_size - (off_t)sizeof(tail)) == (ssize_t)sizeof(tail) &&
       mac_equal(tail, seal, MAC_LEN);
     (void)close(fd);
@@ -141,10 +141,10 @@ keystore_file_is_changed(KEYSTORE_FILE *file, const KEYSTORE_STAMP *stamp)
     if (fstatat(file->dirfd, file->name, &sb, AT_SYMLINK_NOFOLLOW) != 0)
         return (true);
     return (!stamp->is_set || sb.st_dev != stamp->sb.st_dev || sb.st_ino != stamp->sb.st_ino ||
-      sb.st_size != stamp->sb.st_size || sb.st_mtim.tv_sec != stamp->sb.st_mtim.tv_sec ||
-      sb.st_mtim.tv_nsec != stamp->sb.st_mtim.tv_nsec ||
-      sb.st_ctim.tv_sec != stamp->sb.st_ctim.tv_sec ||
-      sb.st_ctim.tv_nsec != stamp->sb.st_ctim.tv_nsec);
+            sb.st_size != stamp->sb.st_size || sb.st_mtim.tv_sec != stamp->sb.st_mtim.tv_sec ||
+            sb.st_mtim.tv_nsec != stamp->sb.st_mtim.tv_nsec ||
+            sb.st_ctim.tv_sec != stamp->sb.st_ctim.tv_sec ||
+            sb.st_ctim.tv_nsec != stamp->sb.st_ctim.tv_nsec);
 }
 
 /* --- what stands in a place, against what is to stand there */
@@ -162,9 +162,9 @@ check_overwrite(
     uint8_t uuid[KEYSTORE_UUID_LEN];
     int64_t generation;
     char text[KEYSTORE_UUID_TEXT];
-    int ret;
+    bool partial, differs;
 
-    if ((ret = keystore_peek(data, len, uuid, &generation, status)) != 0) {
+    if (keystore_peek(data, len, uuid, &generation, &partial, status) != 0) {
         (void)status_set(status, STATUS_REFUSED, "keystore-copy-unknown",
           "%s is not a keystore, so it is not overwritten", path);
         return (status_hint(status, "move it away"));
@@ -178,9 +178,12 @@ check_overwrite(
           "%s is of another keystore, %s, so it is not overwritten", path, text);
         return (status_hint(status, "give each database copies of its own, or move it away"));
     }
-    if (generation > keystore->generation) {
+    /* Of the same generation but not the same: two lines of descent. */
+    differs = !partial && (len != image->len || memcmp(data, image->data, len) != 0);
+    if (generation > keystore->generation || (generation == keystore->generation && differs)) {
         (void)status_set(status, STATUS_REFUSED, "keystore-copy-newer",
-          "%s has generation %" PRId64 ", the keystore only %" PRId64 ": was an old one put back?",
+          "%s has generation %" PRId64 " already, which the keystore (%" PRId64
+          ") does not know: was an old one put back?",
           path, generation, keystore->generation);
         return (status_hint(status, "restore that copy, it may have keys that the keystore lacks"));
     }
@@ -199,7 +202,8 @@ check_copy(const KEYSTORE_IMAGE *image, const char *path, bool *in_stepp, STATUS
     *in_stepp = false;
     if ((ret = file_split_path(path, &dirfd, &name, status)) != 0)
         return (status_add(status, "for the keystore's copy %s", path));
-    if ((ret = file_read(dirfd, name, KEYSTORE_MAX_BYTES, true, &found, &data, &len, status)) != 0) {
+    if ((ret = file_read(dirfd, name, KEYSTORE_MAX_BYTES, true, &found, &data, &len, status)) !=
+        0) {
         (void)status_add(status, "the keystore's copy %s", path);
         goto err;
     }
@@ -235,8 +239,8 @@ write_copy(const KEYSTORE_IMAGE *image, const char *path, STATUS *status)
 /* --- the mirror */
 
 int
-keystore_file_read_mirror(int home_fd, bool *foundp, bool *partialp, uint8_t **datap, size_t *lenp,
-  STATUS *status)
+keystore_file_read_mirror(
+  int home_fd, bool *foundp, bool *partialp, uint8_t **datap, size_t *lenp, STATUS *status)
 {
     MIRROR mirror;
     uint8_t *text = NULL;
@@ -248,7 +252,7 @@ keystore_file_read_mirror(int home_fd, bool *foundp, bool *partialp, uint8_t **d
     *lenp = 0;
     if ((ret = file_read(
            home_fd, MIRROR_FILE, MIRROR_MAX_BYTES, false, foundp, &text, &len, status)) != 0 ||
-      !*foundp)
+        !*foundp)
         return (ret);
     ret = mirror_parse((const char *)text, len, &mirror, status);
     free(text);
@@ -286,10 +290,10 @@ render(const KEYSTORE_IMAGE *image, const uint8_t *old, size_t old_len, const ch
                 return (ret);
             data = encoded;
         }
-        ret = len > MIRROR_KEYSTORE_MAX_BYTES ?
-          STATUS_REFUSED :
-          mirror_render((const char *)old, old_len, engine_lines, data, len,
-            part != KEYSTORE_WHOLE, textp, lenp, status);
+        ret = len > MIRROR_KEYSTORE_MAX_BYTES
+                ? STATUS_REFUSED
+                : mirror_render((const char *)old, old_len, engine_lines, data, len,
+                    part != KEYSTORE_WHOLE, textp, lenp, status);
         free(encoded);
         if (ret == 0)
             return (0);
@@ -340,8 +344,8 @@ err:
 }
 
 int
-keystore_file_write_mirror(KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image,
-  const char *engine_lines, STATUS *status)
+keystore_file_write_mirror(
+  KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image, const char *engine_lines, STATUS *status)
 {
     char *text;
     size_t len;
@@ -349,7 +353,7 @@ keystore_file_write_mirror(KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image,
     int ret;
 
     if ((ret = prepare_mirror(file, image, engine_lines, &text, &len, &in_step, status)) == 0 &&
-      !in_step)
+        !in_step)
         ret = file_replace(file->home_fd, MIRROR_FILE, text, len, MIRROR_MODE, false, status);
     free(text);
     return (ret);
@@ -376,15 +380,13 @@ keystore_file_write(
         return (ret);
     for (i = 0; ret == 0 && i < copy_count(file); i++)
         ret = check_copy(image, file->settings->keystore_copies.items[i], &in_step, status);
-    if (ret == 0 &&
-      (ret = file_replace(file->dirfd, file->name, image->data, image->len, FILE_MODE, keep_prev,
-         status)) != 0)
+    if (ret == 0 && (ret = file_replace(file->dirfd, file->name, image->data, image->len, FILE_MODE,
+                       keep_prev, status)) != 0)
         (void)status_add(status, "the keystore %s", file->path);
     for (i = 0; ret == 0 && i < copy_count(file); i++)
         ret = write_copy(image, file->settings->keystore_copies.items[i], status);
-    if (ret == 0 &&
-      (ret = file_replace(
-         file->home_fd, MIRROR_FILE, text, len, MIRROR_MODE, false, status)) != 0)
+    if (ret == 0 && (ret = file_replace(
+                       file->home_fd, MIRROR_FILE, text, len, MIRROR_MODE, false, status)) != 0)
         (void)status_add(status, "the keystore's mirror");
     free(text);
     return (ret);
@@ -401,7 +403,7 @@ keystore_file_is_in_step(KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image)
     status_clear(&status);
     for (i = 0; i < copy_count(file); i++)
         if (check_copy(image, file->settings->keystore_copies.items[i], &in_step, &status) != 0 ||
-          !in_step)
+            !in_step)
             return (false);
     if (prepare_mirror(file, image, NULL, &text, &len, &in_step, &status) != 0)
         return (false);
@@ -442,7 +444,7 @@ keystore_file_keep_damaged(KEYSTORE_FILE *file, STATUS *status)
 
     (void)snprintf(name, sizeof(name), "%s.damaged", file->name);
     if ((unlinkat(file->dirfd, name, 0) == -1 && errno != ENOENT) ||
-      linkat(file->dirfd, file->name, file->dirfd, name, 0) == -1)
+        linkat(file->dirfd, file->name, file->dirfd, name, 0) == -1)
         return (status_set_errno(
           status, errno, "keystore-damaged", "cannot keep the damaged %s as %s", file->name, name));
     return (0);

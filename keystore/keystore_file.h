@@ -67,8 +67,8 @@ int keystore_file_read_mirror(int home_fd, bool *foundp, bool *partialp, uint8_t
  *     directory that cannot be written, a copy or a mirror of another keystore or of a later
  *     generation, no room in the mirror. The lock is held. keep_prev: keep the old file as .prev.
  */
-int keystore_file_write(KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image, bool keep_prev,
-  STATUS *status) WTKMS_CHECKED;
+int keystore_file_write(
+  KEYSTORE_FILE *file, const KEYSTORE_IMAGE *image, bool keep_prev, STATUS *status) WTKMS_CHECKED;
 
 /*
  * keystore_file_is_in_step -- Whether every copy and the mirror are as the image. What cannot be read

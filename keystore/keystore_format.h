@@ -53,7 +53,8 @@
 int64_t keystore_now(void); /* ms since 1970 */
 
 /* keystore_append_event, keystore_append_mac -- As keystore_add_master. */
-int keystore_append_event(KEYSTORE *keystore, KEYSTORE_EVENT **eventp, STATUS *status) WTKMS_CHECKED;
+int keystore_append_event(
+  KEYSTORE *keystore, KEYSTORE_EVENT **eventp, STATUS *status) WTKMS_CHECKED;
 int keystore_append_mac(KEYSTORE *keystore, KEYSTORE_MAC **macp, STATUS *status) WTKMS_CHECKED;
 void keystore_drop_macs(KEYSTORE *keystore);
 void keystore_clear_recipients(KEYSTORE_MASTER *master);
@@ -65,10 +66,10 @@ int keystore_copy(const KEYSTORE *keystore, KEYSTORE **copyp, STATUS *status) WT
  * ids, one active master key a scope, and so on; see keystore_decode. Makes the index. */
 int keystore_check(KEYSTORE *keystore, STATUS *status) WTKMS_CHECKED;
 
-/* keystore_peek -- The uuid and the generation of a keystore's bytes, and no more is looked at. STATUS_CORRUPT,
+/* keystore_peek -- What stands at the beginning of a keystore's bytes; no more is looked at. STATUS_CORRUPT,
  * STATUS_REFUSED for a newer version. */
 int keystore_peek(const uint8_t *data, size_t len, uint8_t uuid[KEYSTORE_UUID_LEN],
-  int64_t *generationp, STATUS *status) WTKMS_CHECKED;
+  int64_t *generationp, bool *partialp, STATUS *status) WTKMS_CHECKED;
 
 /* Which part of a keystore is written. */
 typedef enum {

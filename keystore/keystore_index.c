@@ -17,8 +17,8 @@ compare_masters_by_id(const void *a, const void *b, void *context)
 {
     const KEYSTORE *keystore = context;
 
-    return (compare_ids(keystore->masters[*(const uint32_t *)a].id,
-      keystore->masters[*(const uint32_t *)b].id));
+    return (compare_ids(
+      keystore->masters[*(const uint32_t *)a].id, keystore->masters[*(const uint32_t *)b].id));
 }
 
 static int
@@ -37,8 +37,8 @@ compare_data_keys_by_id(const void *a, const void *b, void *context)
 {
     const KEYSTORE *keystore = context;
 
-    return (compare_ids(keystore->data_keys[*(const uint32_t *)a].id,
-      keystore->data_keys[*(const uint32_t *)b].id));
+    return (compare_ids(
+      keystore->data_keys[*(const uint32_t *)a].id, keystore->data_keys[*(const uint32_t *)b].id));
 }
 
 static int
@@ -82,7 +82,7 @@ keystore_index(KEYSTORE *keystore, STATUS *status)
     index->data_keys_by_id = sorted(keystore, index->data_key_count, compare_data_keys_by_id);
     index->data_keys_by_keyid = sorted(keystore, index->data_key_count, compare_data_keys_by_keyid);
     if (index->masters_by_id != NULL && index->masters_by_scope != NULL &&
-      index->data_keys_by_id != NULL && index->data_keys_by_keyid != NULL)
+        index->data_keys_by_id != NULL && index->data_keys_by_keyid != NULL)
         return (0);
 
 no_memory:
@@ -163,7 +163,7 @@ keystore_active_master(const KEYSTORE *keystore, const char *scope)
     for (i = count; i < keystore->master_count; i++) {
         master = &keystore->masters[i];
         if (master->state == KEYSTORE_ACTIVE && master->scope != NULL &&
-          strcmp(master->scope, scope) == 0)
+            strcmp(master->scope, scope) == 0)
             return (master);
     }
     return (NULL);
@@ -201,8 +201,8 @@ best_data_key(const KEYSTORE *keystore, const char *keyid,
 
     while (low < high) {
         middle = low + (high - low) / 2;
-        if (strcmp(
-              keystore->data_keys[keystore->index->data_keys_by_keyid[middle]].keyid, keyid) < 0)
+        if (strcmp(keystore->data_keys[keystore->index->data_keys_by_keyid[middle]].keyid, keyid) <
+            0)
             low = middle + 1;
         else
             high = middle;
@@ -217,7 +217,7 @@ best_data_key(const KEYSTORE *keystore, const char *keyid,
     for (i = count; i < keystore->data_key_count; i++) {
         data_key = &keystore->data_keys[i];
         if (data_key->keyid != NULL && strcmp(data_key->keyid, keyid) == 0 &&
-          is_better(data_key, best))
+            is_better(data_key, best))
             best = data_key;
     }
     return (best);

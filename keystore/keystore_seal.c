@@ -39,8 +39,8 @@ typedef struct {
 static int
 malformed(STATUS *status)
 {
-    return (
-      status_set(status, STATUS_CORRUPT, "keystore-format", "the keystore's MACs cannot be computed"));
+    return (status_set(
+      status, STATUS_CORRUPT, "keystore-format", "the keystore's MACs cannot be computed"));
 }
 
 static int
@@ -112,11 +112,10 @@ begin(SEALER *sealer, const bson_t *doc, const KEYSTORE_SEAL_KEY *seal_keys, siz
         sealer->scopes[i].key = &seal_keys[i];
         sealer->scope_count++;
         if ((ret = mac_new(seal_keys[i].seal_key, &sealer->scopes[i].mac, status)) != 0 ||
-          (ret = mac_update(
-             sealer->scopes[i].mac, SCOPE_PREFIX, sizeof(SCOPE_PREFIX), status)) != 0 ||
-          (ret = mac_update(sealer->scopes[i].mac, uuid, uuid_len, status)) != 0 ||
-          (ret = mac_update(
-             sealer->scopes[i].mac, &generation, sizeof(generation), status)) != 0)
+            (ret = mac_update(sealer->scopes[i].mac, SCOPE_PREFIX, sizeof(SCOPE_PREFIX), status)) !=
+              0 ||
+            (ret = mac_update(sealer->scopes[i].mac, uuid, uuid_len, status)) != 0 ||
+            (ret = mac_update(sealer->scopes[i].mac, &generation, sizeof(generation), status)) != 0)
             return (ret);
     }
     qsort(sealer->scopes, sealer->scope_count, sizeof(*sealer->scopes), compare_scopes);
@@ -142,7 +141,7 @@ element_id(const bson_iter_t *element, const char *field)
     bson_iter_t iter;
 
     if (!bson_iter_recurse(element, &iter) || !bson_iter_find(&iter, field) ||
-      !BSON_ITER_HOLDS_INT64(&iter))
+        !BSON_ITER_HOLDS_INT64(&iter))
         return (0);
     return ((uint64_t)bson_iter_int64(&iter));
 }
@@ -153,7 +152,7 @@ element_scope(const bson_iter_t *element)
     bson_iter_t iter;
 
     if (!bson_iter_recurse(element, &iter) || !bson_iter_find(&iter, FIELD_SCOPE) ||
-      !BSON_ITER_HOLDS_UTF8(&iter))
+        !BSON_ITER_HOLDS_UTF8(&iter))
         return ("");
     return (bson_iter_utf8(&iter, NULL));
 }
@@ -164,7 +163,7 @@ open_array(const bson_t *doc, const char *field, bson_iter_t *array, STATUS *sta
     bson_iter_t iter;
 
     if (!bson_iter_init_find(&iter, doc, field) || !BSON_ITER_HOLDS_ARRAY(&iter) ||
-      !bson_iter_recurse(&iter, array))
+        !bson_iter_recurse(&iter, array))
         return (malformed(status));
     return (0);
 }
@@ -189,7 +188,7 @@ add_masters(SEALER *sealer, const bson_t *doc, STATUS *status)
         if (!BSON_ITER_HOLDS_DOCUMENT(&array))
             return (malformed(status));
         if ((ret = find_scope(sealer, element_scope(&array), &scope, status)) != 0 ||
-          (ret = add_element(scope, MASTER_TAG, &array, status)) != 0)
+            (ret = add_element(scope, MASTER_TAG, &array, status)) != 0)
             return (ret);
         sealer->masters[sealer->master_count].id = element_id(&array, FIELD_ID);
         sealer->masters[sealer->master_count++].scope = scope;
@@ -231,7 +230,7 @@ mac_place(const uint8_t *data, const bson_iter_t *element, size_t *offsetp, STAT
 
     *offsetp = 0;
     if (!BSON_ITER_HOLDS_DOCUMENT(element) || !bson_iter_recurse(element, &iter) ||
-      !bson_iter_find(&iter, FIELD_MAC) || !BSON_ITER_HOLDS_BINARY(&iter))
+        !bson_iter_find(&iter, FIELD_MAC) || !BSON_ITER_HOLDS_BINARY(&iter))
         return (malformed(status));
     bson_iter_binary(&iter, NULL, &len, &mac);
     if (len != MAC_LEN)
@@ -249,21 +248,21 @@ ends_in_seal(const uint8_t *data, size_t len)
 
     _Static_assert(sizeof(head) + MAC_LEN == KEYSTORE_SEAL_ELEMENT_LEN, "the seal's element");
     return (len > 1 + KEYSTORE_SEAL_ELEMENT_LEN &&
-      memcmp(data + len - 1 - KEYSTORE_SEAL_ELEMENT_LEN, head, sizeof(head)) == 0);
+            memcmp(data + len - 1 - KEYSTORE_SEAL_ELEMENT_LEN, head, sizeof(head)) == 0);
 }
 
 static int
-compute_seal(const SEALER *sealer, const uint8_t *data, size_t len, uint8_t seal[MAC_LEN],
-  STATUS *status)
+compute_seal(
+  const SEALER *sealer, const uint8_t *data, size_t len, uint8_t seal[MAC_LEN], STATUS *status)
 {
     SCOPE *scope;
     MAC *mac = NULL;
     int ret;
 
     if ((ret = find_scope(sealer, KEYSTORE_DEFAULT_SCOPE, &scope, status)) != 0 ||
-      (ret = mac_new(scope->key->seal_key, &mac, status)) != 0 ||
-      (ret = mac_update(mac, SEAL_PREFIX, sizeof(SEAL_PREFIX), status)) != 0 ||
-      (ret = mac_update(mac, data, len - 1 - KEYSTORE_SEAL_ELEMENT_LEN, status)) != 0)
+        (ret = mac_new(scope->key->seal_key, &mac, status)) != 0 ||
+        (ret = mac_update(mac, SEAL_PREFIX, sizeof(SEAL_PREFIX), status)) != 0 ||
+        (ret = mac_update(mac, data, len - 1 - KEYSTORE_SEAL_ELEMENT_LEN, status)) != 0)
         goto err;
     ret = mac_final(mac, seal, status);
 
@@ -291,14 +290,14 @@ walk(const uint8_t *data, size_t len, uint8_t *writable, const KEYSTORE_SEAL_KEY
     if (!ends_in_seal(data, len) || !bson_init_static(&doc, data, len))
         return (malformed(status));
     if ((ret = begin(&sealer, &doc, seal_keys, count, status)) != 0 ||
-      (ret = add_masters(&sealer, &doc, status)) != 0 ||
-      (ret = add_data_keys(&sealer, &doc, status)) != 0 ||
-      (ret = open_array(&doc, FIELD_MACS, &array, status)) != 0)
+        (ret = add_masters(&sealer, &doc, status)) != 0 ||
+        (ret = add_data_keys(&sealer, &doc, status)) != 0 ||
+        (ret = open_array(&doc, FIELD_MACS, &array, status)) != 0)
         goto err;
     while (bson_iter_next(&array)) {
         if ((ret = mac_place(data, &array, &offset, status)) != 0 ||
-          (ret = find_scope(&sealer, element_scope(&array), &scope, status)) != 0 ||
-          (ret = mac_final(scope->mac, mac, status)) != 0)
+            (ret = find_scope(&sealer, element_scope(&array), &scope, status)) != 0 ||
+            (ret = mac_final(scope->mac, mac, status)) != 0)
             goto err;
         if (writable != NULL)
             memcpy(writable + offset, mac, MAC_LEN);
@@ -323,8 +322,8 @@ err:
 }
 
 int
-keystore_write_seal(uint8_t *data, size_t len, const KEYSTORE_SEAL_KEY *seal_keys, size_t count,
-  STATUS *status)
+keystore_write_seal(
+  uint8_t *data, size_t len, const KEYSTORE_SEAL_KEY *seal_keys, size_t count, STATUS *status)
 {
     return (walk(data, len, data, seal_keys, count, status));
 }

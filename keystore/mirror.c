@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE "# wtkms: written by wtkms. The lines below with #K are a copy of the keystore; all keys in it are wrapped."
+#define NOTE                                                                                      \
+    "# wtkms: written by wtkms. The lines below with #K are a copy of the keystore; all keys in " \
+    "it are wrapped."
 #define NOTE_NEWLINE "# wtkms: the newline before this line was added."
 #define NOTE_PREFIX "# wtkms: "
 #define MARK_PREFIX "#wtkms-"
@@ -144,9 +146,9 @@ begin_keystore(PARSER *parser, const LINE *line, MIRROR *mirror, STATUS *status)
         return (damaged(status, "it begins twice"));
     (void)snprintf(text, sizeof(text), "%.*s", (int)line->len, line->text);
     if (line->len >= sizeof(text) ||
-      sscanf(text, KEYSTORE_BEGIN "%7[a-z] %6u%n", kind, &bytes, &end) != 2 ||
-      text[end] != '\0' || (strcmp(kind, "full") != 0 && strcmp(kind, "partial") != 0) ||
-      bytes == 0 || bytes > MIRROR_KEYSTORE_MAX_BYTES)
+        sscanf(text, KEYSTORE_BEGIN "%7[a-z] %6u%n", kind, &bytes, &end) != 2 ||
+        text[end] != '\0' || (strcmp(kind, "full") != 0 && strcmp(kind, "partial") != 0) ||
+        bytes == 0 || bytes > MIRROR_KEYSTORE_MAX_BYTES)
         return (damaged(status, "its first line is not understood"));
     if ((mirror->keystore = malloc(bytes)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the mirror"));
@@ -229,7 +231,7 @@ mirror_parse(const char *text, size_t len, MIRROR *mirror, STATUS *status)
             ret = append_text(&mirror->engine_lines, text, (size_t)(line.next - text), status);
     }
     if (ret == 0 && mirror->has_keystore &&
-      (!parser.ended || mirror->keystore_len != parser.announced))
+        (!parser.ended || mirror->keystore_len != parser.announced))
         ret = damaged(status, "it is shorter than it says");
     if (ret != 0)
         mirror_release(mirror);
@@ -312,7 +314,7 @@ static size_t
 ours_size(const char *engine, size_t keystore_len)
 {
     return (512 + (engine == NULL ? 0 : strlen(engine)) +
-      (keystore_len / LINE_BYTES + 1) * (sizeof(COPY_PREFIX) + LINE_TEXT + 1));
+            (keystore_len / LINE_BYTES + 1) * (sizeof(COPY_PREFIX) + LINE_TEXT + 1));
 }
 
 static char *
@@ -343,8 +345,8 @@ put_ours(char *p, bool added_newline, const char *engine, const uint8_t *keystor
     }
     if (keystore == NULL)
         return (p);
-    (void)snprintf(line, sizeof(line), KEYSTORE_BEGIN "%s %zu", partial ? "partial" : "full",
-      keystore_len);
+    (void)snprintf(
+      line, sizeof(line), KEYSTORE_BEGIN "%s %zu", partial ? "partial" : "full", keystore_len);
     p = put_line(p, line);
     for (at = 0; at < keystore_len; at += n) {
         n = keystore_len - at < LINE_BYTES ? keystore_len - at : LINE_BYTES;
@@ -400,9 +402,9 @@ mirror_render(const char *old_text, size_t old_len, const char *engine_lines,
     if (old_len > MIRROR_MAX_BYTES || keystore_len > MIRROR_KEYSTORE_MAX_BYTES)
         goto too_long;
     if ((engine_lines != NULL && (ret = check_engine_lines(engine_lines, status)) != 0) ||
-      (ret = take_apart(old_text, old_text == NULL ? 0 : old_len, &parts, status)) != 0 ||
-      (ret = put_together(&parts, engine_lines == NULL ? parts.engine : engine_lines, keystore,
-         keystore_len, partial, textp, lenp, status)) != 0)
+        (ret = take_apart(old_text, old_text == NULL ? 0 : old_len, &parts, status)) != 0 ||
+        (ret = put_together(&parts, engine_lines == NULL ? parts.engine : engine_lines, keystore,
+           keystore_len, partial, textp, lenp, status)) != 0)
         goto err;
     if (*lenp > MIRROR_MAX_BYTES) {
         free(*textp);

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define MIRROR_FILE "WiredTiger.config"
-#define MIRROR_MAX_BYTES (100 * 1024)       /* WiredTiger's limit for the file */
+#define MIRROR_MAX_BYTES (100 * 1024)         /* WiredTiger's limit for the file */
 #define MIRROR_KEYSTORE_MAX_BYTES (64 * 1024) /* a larger keystore is mirrored in part */
 
 typedef struct {

@@ -76,7 +76,7 @@ payload_open(const SECRET *payload, const uint8_t uuid[KEYSTORE_UUID_LEN], uint6
         return (status_set(status, STATUS_INTERNAL, "payload", "a payload of the wrong size"));
     (void)put_head(head, uuid, master_key_id, scope);
     if (secret_len(payload) != len + KEYSTORE_MASTER_KEY_LEN ||
-      !mac_equal(secret_bytes(payload), head, len))
+        !mac_equal(secret_bytes(payload), head, len))
         return (status_set(status, STATUS_CORRUPT, "payload-other",
           "what the key service unwrapped is not master key %016" PRIx64
           " of scope \"%s\" of this keystore",
@@ -96,8 +96,8 @@ payload_commit(
 }
 
 static size_t
-make_aad(uint8_t aad[AAD_MAX], const uint8_t uuid[KEYSTORE_UUID_LEN],
-  const KEYSTORE_DATA_KEY *data_key)
+make_aad(
+  uint8_t aad[AAD_MAX], const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key)
 {
     size_t len = strlen(data_key->keyid);
     uint8_t *p = aad;
@@ -122,8 +122,8 @@ payload_wrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID_L
         return (status_set(status, STATUS_INTERNAL, "payload", "a data key of the wrong size"));
     if ((ret = payload_commit(secret, data_key->id, data_key->commitment, status)) != 0)
         return (ret);
-    return (xaes_wrap(
-      wrap_key, aad, make_aad(aad, uuid, data_key), secret, data_key->wrapped, status));
+    return (
+      xaes_wrap(wrap_key, aad, make_aad(aad, uuid, data_key), secret, data_key->wrapped, status));
 }
 
 int
@@ -137,8 +137,8 @@ payload_unwrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID
     *secretp = NULL;
     if ((ret = xaes_unwrap(wrap_key, aad, make_aad(aad, uuid, data_key), data_key->wrapped,
            sizeof(data_key->wrapped), &secret, status)) != 0) {
-        (void)status_add(status, "data key %016" PRIx64 " of keyid \"%s\"", data_key->id,
-          data_key->keyid);
+        (void)status_add(
+          status, "data key %016" PRIx64 " of keyid \"%s\"", data_key->id, data_key->keyid);
         return (ret);
     }
     if ((ret = payload_commit(secret, data_key->id, commitment, status)) != 0)

@@ -50,9 +50,8 @@ const CONFIG_OPTION settings_options[] = {
     "Ages after which status calls a key overdue for rotation."},
   {NULL, OPTION_STRING, 0, false, NULL, NULL, 0, 0, NULL}};
 
-static const CONFIG_OPTION scope_options[] = {
-  {"kms", OPTION_NODE, AT(scope_kms), true, NULL, NULL, 0, 0,
-    "Recipients of this keyid's own master key."},
+static const CONFIG_OPTION scope_options[] = {{"kms", OPTION_NODE, AT(scope_kms), true, NULL, NULL,
+                                                0, 0, "Recipients of this keyid's own master key."},
   {NULL, OPTION_STRING, 0, false, NULL, NULL, 0, 0, NULL}};
 
 static const CONFIG_OPTION access_options[] = {
@@ -102,7 +101,8 @@ read_scope(SETTINGS_SCOPE *scope, const char *name, const CONFIG_NODE *list, STA
             return (config_error(
               entry, status, "config-kms", "an entry of kms is a map with a provider"));
     if (count == 0)
-        return (config_error(list, status, "config-kms", "kms is a list of at least one recipient"));
+        return (
+          config_error(list, status, "config-kms", "kms is a list of at least one recipient"));
     if (count > KEYSTORE_RECIPIENTS_MAX)
         return (config_error(list, status, "config-kms",
           "kms has %zu recipients, at most %d are possible", count, KEYSTORE_RECIPIENTS_MAX));
@@ -120,7 +120,8 @@ check_scope_name(const CONFIG_NODE *node, STATUS *status)
 
     if (strcmp(node->key, SETTINGS_DEFAULT_SCOPE) == 0)
         return (config_error(node, status, "config-keys",
-          "the keyid \"" SETTINGS_DEFAULT_SCOPE "\" has the recipients of kms, it cannot be in keys"));
+          "the keyid \"" SETTINGS_DEFAULT_SCOPE
+          "\" has the recipients of kms, it cannot be in keys"));
     if (len == 0 || len > SETTINGS_SCOPE_MAX || !bson_utf8_validate(node->key, len, false))
         return (config_error(node, status, "config-keys",
           "a keyid with keys of its own is UTF-8 text of 1 to %d bytes", SETTINGS_SCOPE_MAX));
@@ -142,7 +143,7 @@ read_scopes(SETTINGS_READ *read, STATUS *status)
     int ret;
 
     if (read->keys != NULL && read->keys->kind != CONFIG_MAP &&
-      (read->keys->kind == CONFIG_LIST || read->keys->value[0] != '\0'))
+        (read->keys->kind == CONFIG_LIST || read->keys->value[0] != '\0'))
         return (config_error(
           read->keys, status, "config-keys", "keys is a map of keyid to {kms: [...]}"));
     for (node = read->keys == NULL ? NULL : read->keys->children; node != NULL; node = node->next)
@@ -154,13 +155,13 @@ read_scopes(SETTINGS_READ *read, STATUS *status)
         return (ret);
     for (node = read->keys == NULL ? NULL : read->keys->children; node != NULL; node = node->next) {
         if ((ret = check_scope_name(node, status)) != 0 ||
-          (ret = config_read(node, scope_options, NULL, read, status)) != 0 ||
-          (ret = read_scope(&settings->scopes[settings->scope_count++], node->key, read->scope_kms,
-             status)) != 0)
+            (ret = config_read(node, scope_options, NULL, read, status)) != 0 ||
+            (ret = read_scope(&settings->scopes[settings->scope_count++], node->key,
+               read->scope_kms, status)) != 0)
             return (ret);
     }
-    qsort(settings->scopes + 1, settings->scope_count - 1, sizeof(*settings->scopes),
-      compare_scopes);
+    qsort(
+      settings->scopes + 1, settings->scope_count - 1, sizeof(*settings->scopes), compare_scopes);
     return (0);
 }
 
@@ -172,14 +173,14 @@ check_node(SETTINGS_READ *read, STATUS *status)
 
     if (settings->node == NULL) {
         if (gethostname(host, sizeof(host)) != 0 || host[0] == '\0' ||
-          !bson_utf8_validate(host, strnlen(host, NODE_MAX), false))
+            !bson_utf8_validate(host, strnlen(host, NODE_MAX), false))
             (void)strcpy(host, "localhost");
         host[NODE_MAX] = '\0';
         if ((settings->node = strdup(host)) == NULL)
             return (no_memory(status));
     }
     if (settings->node[0] == '\0' || strlen(settings->node) > NODE_MAX ||
-      !bson_utf8_validate(settings->node, strlen(settings->node), false))
+        !bson_utf8_validate(settings->node, strlen(settings->node), false))
         return (config_error(config_get(settings->root, "node"), status, "config-node",
           "node is UTF-8 text of 1 to %d bytes", NODE_MAX));
     return (0);
@@ -195,7 +196,7 @@ check_values(SETTINGS_READ *read, STATUS *status)
 
     status_clear(&reason);
     if (settings->expect.keystore != NULL &&
-      keystore_uuid_parse(settings->expect.keystore, uuid, &reason) != 0)
+        keystore_uuid_parse(settings->expect.keystore, uuid, &reason) != 0)
         return (config_error(config_get(read->expect, "keystore"), status, "config-expect",
           "expect.keystore is \"%s\", which is not a UUID", settings->expect.keystore));
     for (i = 0; i < settings->keystore_copies.count; i++)
@@ -219,10 +220,10 @@ settings_from_tree(CONFIG_NODE *root, SETTINGS **settingsp, STATUS *status)
     }
     read->settings.root = root;
     if ((ret = config_read(root, settings_options, NULL, read, status)) != 0 ||
-      (ret = config_read(read->access, access_options, NULL, read, status)) != 0 ||
-      (ret = config_read(read->expect, expect_options, NULL, read, status)) != 0 ||
-      (ret = config_read(read->policy, policy_options, NULL, read, status)) != 0 ||
-      (ret = read_scopes(read, status)) != 0 || (ret = check_values(read, status)) != 0)
+        (ret = config_read(read->access, access_options, NULL, read, status)) != 0 ||
+        (ret = config_read(read->expect, expect_options, NULL, read, status)) != 0 ||
+        (ret = config_read(read->policy, policy_options, NULL, read, status)) != 0 ||
+        (ret = read_scopes(read, status)) != 0 || (ret = check_values(read, status)) != 0)
         goto err;
     *settingsp = &read->settings;
     return (0);
@@ -269,7 +270,7 @@ settings_load(const char *path, SETTINGS **settingsp, STATUS *status)
 
     *settingsp = NULL;
     if ((ret = as_config(file_open_read(AT_FDCWD, path, false, NULL, &fd, status), status)) != 0 ||
-      (ret = check_writers(fd, path, status)) != 0)
+        (ret = check_writers(fd, path, status)) != 0)
         goto err;
     if ((text = malloc(CONFIG_MAX_BYTES + 1)) == NULL) {
         ret = no_memory(status);

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define SETTINGS_SCOPE_MAX 100      /* bytes of a keyid that is a scope of its own */
+#define SETTINGS_SCOPE_MAX 100 /* bytes of a keyid that is a scope of its own */
 #define SETTINGS_DEFAULT_SCOPE "default"
 
 typedef struct {
@@ -30,10 +30,10 @@ typedef struct {
     SETTINGS_SCOPE *scopes; /* [0] is the default scope */
     size_t scope_count;
     struct {
-        int64_t check_interval; /* ms */
-        int on_disabled;        /* 0 warn, 1 shutdown */
-        int on_denied;          /* 0 warn, 1 shutdown */
-        int64_t denied_for;     /* ms */
+        int64_t check_interval;  /* ms */
+        int on_disabled;         /* 0 warn, 1 shutdown */
+        int on_denied;           /* 0 warn, 1 shutdown */
+        int64_t denied_for;      /* ms */
         int64_t max_unreachable; /* ms, 0: off */
     } access;
     struct {

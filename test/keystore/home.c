@@ -79,8 +79,8 @@ home_make(HOME *home, const char *extra)
     home_key_file(home, "key");
     status_clear(&status);
     CU_ASSERT_EQUAL_FATAL(file_open_dir(home->path, &home->fd, &status), 0);
-    (void)snprintf(yaml, sizeof(yaml), "node: test-a\nkms:\n  - {provider: local, keyFile: %%k}\n%s",
-      extra == NULL ? "" : extra);
+    (void)snprintf(yaml, sizeof(yaml),
+      "node: test-a\nkms:\n  - {provider: local, keyFile: %%k}\n%s", extra == NULL ? "" : extra);
     home_configure(home, yaml);
     home->sink.write = remember;
     home->sink.context = home;
@@ -181,7 +181,7 @@ same_data_key(KEYRING *a, KEYRING *b, uint64_t id)
 
     status_clear(&status);
     same = keyring_data_key(a, id, &x, NULL, &status) == 0 &&
-      keyring_data_key(b, id, &y, NULL, &status) == 0 && secret_equal(x, y);
+           keyring_data_key(b, id, &y, NULL, &status) == 0 && secret_equal(x, y);
     secret_free(x);
     secret_free(y);
     return (same);

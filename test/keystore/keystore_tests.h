@@ -36,7 +36,8 @@ typedef struct {
 
 /* home_make -- A new home with settings of one local recipient. extra is more YAML, or NULL. */
 void home_make(HOME *home, const char *extra);
-void home_configure(HOME *home, const char *yaml); /* replace the settings; %k is the key file, %d the dir */
+void home_configure(
+  HOME *home, const char *yaml); /* replace the settings; %k is the key file, %d the dir */
 void home_free(HOME *home);
 void home_key_file(const HOME *home, const char *name); /* a new key file DIR/name */
 void home_clear(HOME *home); /* remove every file of the home, and DIR/copies */
@@ -47,30 +48,30 @@ void home_write(const HOME *home, const char *name, const void *data, size_t len
 bool home_has(const HOME *home, const char *name);
 
 /* check_ok -- Assert success; prints the status when it is not. */
-#define CHECK_OK(call)                                                                          \
-    do {                                                                                        \
-        status_clear(&status);                                                                  \
-        int check_ret_ = (call);                                                                \
-        if (check_ret_ != 0)                                                                    \
+#define CHECK_OK(call)                                                                            \
+    do {                                                                                          \
+        status_clear(&status);                                                                    \
+        int check_ret_ = (call);                                                                  \
+        if (check_ret_ != 0)                                                                      \
             fprintf(stderr, "\n%s:%d: %s [%s]\n", __FILE__, __LINE__, status.message, status.id); \
-        CU_ASSERT_EQUAL(check_ret_, 0);                                                         \
+        CU_ASSERT_EQUAL(check_ret_, 0);                                                           \
     } while (0)
-#define CHECK_OK_FATAL(call)                          \
-    do {                                              \
-        CHECK_OK(call);                               \
+#define CHECK_OK_FATAL(call)                           \
+    do {                                               \
+        CHECK_OK(call);                                \
         CU_ASSERT_EQUAL_FATAL(status.status_class, 0); \
     } while (0)
 /* Assert a failure of a class with an id. */
-#define CHECK_FAILS(call, class, id_)                                                     \
-    do {                                                                                  \
-        status_clear(&status);                                                            \
-        int check_ret_ = (call);                                                          \
+#define CHECK_FAILS(call, class, id_)                                                       \
+    do {                                                                                    \
+        status_clear(&status);                                                              \
+        int check_ret_ = (call);                                                            \
         if (check_ret_ != (int)(class) || status.id == NULL || strcmp(status.id, id_) != 0) \
-            fprintf(stderr, "\n%s:%d: %d %s [%s]\n", __FILE__, __LINE__, check_ret_,      \
-              status.message, status.id);                                                 \
-        CU_ASSERT_EQUAL(check_ret_, (int)(class));                                        \
-        CU_ASSERT_EQUAL(status.status_class, (class));                                    \
-        CU_ASSERT_STRING_EQUAL(status.id, id_);                                           \
+            fprintf(stderr, "\n%s:%d: %d %s [%s]\n", __FILE__, __LINE__, check_ret_,        \
+              status.message, status.id);                                                   \
+        CU_ASSERT_EQUAL(check_ret_, (int)(class));                                          \
+        CU_ASSERT_EQUAL(status.status_class, (class));                                      \
+        CU_ASSERT_STRING_EQUAL(status.id, id_);                                             \
     } while (0)
 
 /* home_fill -- A keystore with two scopes and several data keys, copies and mirror as configured. */

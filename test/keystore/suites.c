@@ -3,4 +3,5 @@
  */
 #include "test/keystore/keystore_tests.h"
 
-const TEST_SUITE test_suites[] = {{"settings", settings_tests}, {"format", format_tests}, {"mirror", mirror_tests}, {"keyring", keyring_tests}, {NULL, NULL}};
+const TEST_SUITE test_suites[] = {{"settings", settings_tests}, {"format", format_tests},
+  {"mirror", mirror_tests}, {"keyring", keyring_tests}, {"change", change_tests}, {NULL, NULL}};

@@ -263,8 +263,8 @@ test_every_element(void)
             if (keystore_decode(bson_get_data(&out), out.len, &wrong, &status) == 0) {
                 /* A reason is optional; the last event and the last data key can be left out whole: the
                  * seal is there for that. */
-                CU_ASSERT(surgery.action == DROP &&
-                  (strcmp(surgery.key, "reason") == 0 || surgery.type == BSON_TYPE_DOCUMENT));
+                CU_ASSERT(surgery.action == DROP && (strcmp(surgery.key, "reason") == 0 ||
+                                                      surgery.type == BSON_TYPE_DOCUMENT));
                 keystore_free(wrong);
             } else {
                 CU_ASSERT_EQUAL(status.status_class, STATUS_CORRUPT);
@@ -289,8 +289,7 @@ test_versions(void)
     /* int32 behind the length, type and name. */
     CU_ASSERT_EQUAL(data[4 + 1 + sizeof("version")], KEYSTORE_VERSION);
     data[4 + 1 + sizeof("version")] = KEYSTORE_VERSION + 1;
-    CHECK_FAILS(
-      keystore_decode(data, len, &wrong, &status), STATUS_REFUSED, "keystore-version");
+    CHECK_FAILS(keystore_decode(data, len, &wrong, &status), STATUS_REFUSED, "keystore-version");
     CU_ASSERT_STRING_NOT_EQUAL(status.hint, "");
     data[4 + 1 + sizeof("version")] = 0;
     CHECK_FAILS(keystore_decode(data, len, &wrong, &status), STATUS_CORRUPT, "keystore-format");

@@ -85,9 +85,10 @@ static void
 test_user_lines(void)
 {
     static const char *const texts[] = {"", "\n", "cache_size=1GB\n", "cache_size=1GB", "# note\n",
-      "a=1\r\nb=2\r\n", "a=1\r\nb=2", "  # indented\nc=(d,\n e)\n", "app=\"two\nlines # no comment\"\n",
-      "app=\"#K AAAA\n#K BBBB\"\n", "x=\\\"\n", "x=a\\\nb\n", "#K", "#wtkms", "# wtkms", "# say \"hi\n",
-      "# ends with \\\n", "\\q", "x=\"\\\"\"", "\t\v\f#K indented is not ours\n", "a=\"b\\\n\"\n"};
+      "a=1\r\nb=2\r\n", "a=1\r\nb=2", "  # indented\nc=(d,\n e)\n",
+      "app=\"two\nlines # no comment\"\n", "app=\"#K AAAA\n#K BBBB\"\n", "x=\\\"\n", "x=a\\\nb\n",
+      "#K", "#wtkms", "# wtkms", "# say \"hi\n", "# ends with \\\n", "\\q", "x=\"\\\"\"",
+      "\t\v\f#K indented is not ours\n", "a=\"b\\\n\"\n"};
     const char *last;
     char *text, *again, joined[512];
     size_t i, j;
@@ -133,8 +134,8 @@ test_user_lines(void)
 static void
 test_open_lines(void)
 {
-    static const char *const texts[] = {"app=\"open", "app=\"open\n", "x=1\\", "x=1\\\n", "a=\"b\\\"",
-      "a=\"b\"\nc=\"d\n# not a comment\n", "a=\"\\"};
+    static const char *const texts[] = {"app=\"open", "app=\"open\n", "x=1\\", "x=1\\\n",
+      "a=\"b\\\"", "a=\"b\"\nc=\"d\n# not a comment\n", "a=\"\\"};
     STATUS status;
     char *text;
     size_t i, len;
@@ -182,7 +183,8 @@ static void
 test_damage(void)
 {
     static const char *const texts[] = {"#K AAAA\n", "#wtkms-keystore END\n", "#wtkms-what\n",
-      "#wtkms-keystore BEGIN full 3\n#K AAAA\n", "#wtkms-keystore BEGIN full 3\n#wtkms-keystore END\n",
+      "#wtkms-keystore BEGIN full 3\n#K AAAA\n",
+      "#wtkms-keystore BEGIN full 3\n#wtkms-keystore END\n",
       "#wtkms-keystore BEGIN full 2\n#K AAAA\n#wtkms-keystore END\n",
       "#wtkms-keystore BEGIN full 3\n#K AAA\n#wtkms-keystore END\n",
       "#wtkms-keystore BEGIN full 3\n#K A!AA\n#wtkms-keystore END\n",
@@ -215,8 +217,8 @@ test_damage(void)
     }
     /* A line longer than any that we write. */
     (void)snprintf(longer, sizeof(longer), "#wtkms-keystore BEGIN full 99\n#K %0132d\n", 0);
-    CHECK_FAILS(mirror_parse(longer, strlen(longer), &mirror, &status), STATUS_CORRUPT,
-      "mirror-damaged");
+    CHECK_FAILS(
+      mirror_parse(longer, strlen(longer), &mirror, &status), STATUS_CORRUPT, "mirror-damaged");
     /* Every byte of a text changed: never a copy that is not the one that was put in. */
     text = render("a=1\n", engine, "0123456789", 10, false);
     for (i = 0; i < strlen(text); i++) {
@@ -234,8 +236,8 @@ test_damage(void)
 static void
 test_engine_lines(void)
 {
-    static const char *const wrong[] = {"extensions=[]", "# comment\n", "a=\"\n", "#wtkms-engine END\n",
-      "a=1\\\n", " #K AAAA\n"};
+    static const char *const wrong[] = {
+      "extensions=[]", "# comment\n", "a=\"\n", "#wtkms-engine END\n", "a=1\\\n", " #K AAAA\n"};
     STATUS status;
     MIRROR mirror;
     char *text;
@@ -289,8 +291,7 @@ test_limit(void)
     CHECK_FAILS(mirror_render(NULL, 0, engine, copy, MIRROR_KEYSTORE_MAX_BYTES + 1, false, &text,
                   &len, &status),
       STATUS_REFUSED, "mirror-too-long");
-    CHECK_FAILS(
-      mirror_render(user, MIRROR_MAX_BYTES + 1, "", NULL, 0, false, &text, &len, &status),
+    CHECK_FAILS(mirror_render(user, MIRROR_MAX_BYTES + 1, "", NULL, 0, false, &text, &len, &status),
       STATUS_REFUSED, "mirror-too-long");
     free(user);
     free(copy);
@@ -298,5 +299,5 @@ test_limit(void)
 
 const TEST mirror_tests[] = {{"round trip", test_round_trip}, {"the user's lines", test_user_lines},
   {"lines that are not ended", test_open_lines}, {"an editor that writes CRLF", test_crlf_editor},
-  {"damage", test_damage}, {"the engine's lines", test_engine_lines}, {"the size limit", test_limit},
-  {NULL, NULL}};
+  {"damage", test_damage}, {"the engine's lines", test_engine_lines},
+  {"the size limit", test_limit}, {NULL, NULL}};

@@ -48,7 +48,8 @@ test_defaults(void)
     settings_free(settings);
     settings_free(NULL);
     /* Sections without content are what their absence is. */
-    CHECK_OK_FATAL(load(&home, KMS "keys:\naccess:\nexpect:\npolicy: {}\n", 0600, &settings, &status));
+    CHECK_OK_FATAL(
+      load(&home, KMS "keys:\naccess:\nexpect:\npolicy: {}\n", 0600, &settings, &status));
     CU_ASSERT_EQUAL(settings->access.on_disabled, 1);
     settings_free(settings);
     home_free(&home);
@@ -66,16 +67,19 @@ test_everything(void)
       "node: rs0-a\n"
       "kms: [{provider: local, keyFile: /k}, {provider: publickey, keyFile: /p}]\n"
       "keys:\n  tenantB: {kms: [{provider: local, keyFile: /b}]}\n"
-      "  tenantA: {kms: [{provider: local, keyFile: /a}]}\n  \"\xc3\xa9\": {kms: [{provider: local}]}\n"
+      "  tenantA: {kms: [{provider: local, keyFile: /a}]}\n  \"\xc3\xa9\": {kms: [{provider: "
+      "local}]}\n"
       "keystore: /var/lib/k\nkeystoreCopies: [/c/1, /c/2]\nlogPath: /var/log/wt\n"
-      "access: {checkInterval: 1m, onDisabled: warn, onDenied: shutdown, deniedFor: 2h, maxUnreachable: 90d}\n"
+      "access: {checkInterval: 1m, onDisabled: warn, onDenied: shutdown, deniedFor: 2h, "
+      "maxUnreachable: 90d}\n"
       "expect: {keystore: 00112233-4455-6677-8899-aabbccddeeff, minGeneration: 7}\n"
       "policy: {masterKeyMaxAge: 90d, dataKeyMaxAge: 365d}\n",
       0640, &settings, &status));
     CU_ASSERT_STRING_EQUAL(settings->node, "rs0-a");
     CU_ASSERT_EQUAL(settings->scope_count, 4);
     CU_ASSERT_EQUAL(settings->scopes[0].count, 2);
-    CU_ASSERT_STRING_EQUAL(config_get(settings->scopes[0].entries[1], "provider")->value, "publickey");
+    CU_ASSERT_STRING_EQUAL(
+      config_get(settings->scopes[0].entries[1], "provider")->value, "publickey");
     CU_ASSERT_STRING_EQUAL(settings_scope_of(settings, "tenantA")->name, "tenantA");
     CU_ASSERT_STRING_EQUAL(
       config_get(settings_scope_of(settings, "tenantB")->entries[0], "keyFile")->value, "/b");
@@ -101,16 +105,17 @@ test_refusals(void)
 {
     static const struct {
         const char *text, *id;
-    } cases[] = {{"", "config-missing"}, {"node: a\n", "config-missing"}, {"kms: local\n", "config-kms"},
-      {"kms: []\n", "config-kms"}, {"kms: {provider: local}\n", "config-kms"},
-      {"kms: [local]\n", "config-kms"}, {KMS "what: 1\n", "config-unknown"},
-      {KMS "keys: [a]\n", "config-keys"}, {KMS "keys: a\n", "config-keys"},
+    } cases[] = {{"", "config-missing"}, {"node: a\n", "config-missing"},
+      {"kms: local\n", "config-kms"}, {"kms: []\n", "config-kms"},
+      {"kms: {provider: local}\n", "config-kms"}, {"kms: [local]\n", "config-kms"},
+      {KMS "what: 1\n", "config-unknown"}, {KMS "keys: [a]\n", "config-keys"},
+      {KMS "keys: a\n", "config-keys"},
       {KMS "keys: {default: {kms: [{provider: local}]}}\n", "config-keys"},
       {KMS "keys: {\"\": {kms: [{provider: local}]}}\n", "config-keys"},
       {KMS "keys: {a: {}}\n", "config-missing"}, {KMS "keys: {a: {kms: []}}\n", "config-kms"},
       {KMS "keys: {a: {kms: [{provider: local}], b: 1}}\n", "config-unknown"},
-      {KMS "keys: {a: 5}\n", "config-type"},
-      {KMS "keystore: k\n", "config-value"}, {KMS "keystoreCopies: [/a, b]\n", "config-copies"},
+      {KMS "keys: {a: 5}\n", "config-type"}, {KMS "keystore: k\n", "config-value"},
+      {KMS "keystoreCopies: [/a, b]\n", "config-copies"},
       {KMS "access: {onDisabled: stop}\n", "config-value"},
       {KMS "access: {checkInterval: 1ms}\n", "config-range"}, {KMS "access: [1]\n", "config-type"},
       {KMS "expect: {keystore: abc}\n", "config-expect"},
