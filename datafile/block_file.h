@@ -105,9 +105,11 @@ typedef struct {
     uint64_t text_offset; /* in the file: of the hex text, or of the clear metadata */
     const char *text;     /* not terminated */
     size_t text_length;
-    bool hex_ok;         /* encrypted: the text is hex, and its length field fits exactly */
-    const uint8_t *unit; /* encrypted and hex_ok, else NULL: decoded, unit_length bytes */
-    size_t unit_length;
+    bool hex_ok; /* encrypted: the text is hex, and its length field fits exactly */
+    bool cut; /* encrypted, not hex_ok: only the last byte, of the tag, is missing. WiredTiger 3.2
+                  * writes some so, and then cannot use them itself; no sign of damage */
+    const uint8_t *unit; /* encrypted and hex_ok or cut, else NULL: decoded, unit_length bytes */
+    size_t unit_length;  /* when cut, one less than it was */
 } BLOCK_METADATA;
 
 /*

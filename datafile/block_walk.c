@@ -135,8 +135,9 @@ give_metadata(WALK *walk, const BLOCK *block, const EXTENT_LIST *list, STATUS *s
         if ((decoded = malloc(list->text_length / 2 + 1)) == NULL)
             return (status_set_errno(
               status, ENOMEM, "no-memory", "cannot decode an extent list's metadata"));
-        metadata.hex_ok = extent_list_decode(metadata.text, metadata.text_length, decoded,
-                            &metadata.unit, &metadata.unit_length, &ignored) == 0;
+        if (extent_list_decode(metadata.text, metadata.text_length, decoded, &metadata.unit,
+              &metadata.unit_length, &metadata.cut, &ignored) == 0)
+            metadata.hex_ok = !metadata.cut;
     }
     walk->summary.metadata++;
     ret = walk->handler->metadata == NULL
@@ -238,9 +239,10 @@ step_headers(WALK *walk, uint64_t *offsetp, STATUS *status)
 
     if ((ret = reader_peek(&walk->file->reader, *offsetp, BLOCK_HEAD, &p, &got, status)) != 0)
         return (ret);
+    /* What is no ordinary header may be a block all the same: the checksum tells. */
     if (got < BLOCK_HEAD || !block_scan_header(walk->file, *offsetp, p, &block, &ordinary) ||
         !ordinary)
-        return (pass_over(walk, offsetp, status));
+        return (step_full(walk, offsetp, status));
     /* Short checksums cost nothing, extent lists are few: those are as in a full walk. */
     if (!block.whole_checksum || (block.page_type == BLOCK_TYPE_MANAGER && !block.encrypted))
         return (step_full(walk, offsetp, status));

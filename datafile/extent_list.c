@@ -200,7 +200,7 @@ hex_digit(char c)
 
 int
 extent_list_decode(const char *hex, size_t hex_length, uint8_t *out, const uint8_t **unitp,
-  size_t *unit_lengthp, STATUS *status)
+  size_t *unit_lengthp, bool *cutp, STATUS *status)
 {
     size_t i;
     uint32_t length;
@@ -208,6 +208,7 @@ extent_list_decode(const char *hex, size_t hex_length, uint8_t *out, const uint8
 
     *unitp = NULL;
     *unit_lengthp = 0;
+    *cutp = false;
     if (hex_length % 2 != 0 || hex_length < 2 * sizeof(length))
         goto corrupt;
     for (i = 0; i < hex_length / 2; i++) {
@@ -218,7 +219,8 @@ extent_list_decode(const char *hex, size_t hex_length, uint8_t *out, const uint8
         out[i] = (uint8_t)(high << 4 | low);
     }
     memcpy(&length, out, sizeof(length));
-    if (le32toh(length) != hex_length / 2)
+    *cutp = le32toh(length) == hex_length / 2 + 1;
+    if (le32toh(length) != hex_length / 2 && !*cutp)
         goto corrupt;
     *unitp = out + sizeof(length);
     *unit_lengthp = hex_length / 2 - sizeof(length);

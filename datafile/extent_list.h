@@ -47,11 +47,13 @@ int extent_list_parse(
 
 /*
  * extent_list_decode -- Decode the hex text of encrypted metadata to its unit. out holds
- *     hex_length / 2 bytes; on success *unitp points into it. STATUS_CORRUPT, "extent-metadata": it
- *     is no hex, or its length field does not say exactly what is there.
+ *     hex_length / 2 bytes; on success *unitp points into it. *cutp: the last byte is missing and no
+ *     more, which WiredTiger 3.2 does where its buffer has no room for a terminating zero; the unit
+ *     lacks the last byte of its tag then. STATUS_CORRUPT, "extent-metadata": it is no hex, or its
+ *     length field does not say what is there.
  */
 int extent_list_decode(const char *hex, size_t hex_length, uint8_t *out, const uint8_t **unitp,
-  size_t *unit_lengthp, STATUS *status) WTKMS_CHECKED;
+  size_t *unit_lengthp, bool *cutp, STATUS *status) WTKMS_CHECKED;
 
 /*
  * extent_list_unpack -- One packed integer of WiredTiger's at *pp, before end; *pp moves behind it.
