@@ -15,7 +15,7 @@
 const TEST_SUITE test_suites[] = {{"first", tests_first}, {"encode", tests_encode},
   {"mac", tests_mac}, {"secret", tests_secret}, {"xaes", tests_xaes}, {"unit", tests_unit},
   {"slot pool", tests_slot_pool}, {"streams", tests_streams}, {"threads", tests_threads},
-  {"rsa", tests_rsa}, {"fault", tests_fault}, {NULL, NULL}};
+  {"memory", tests_memory}, {"rsa", tests_rsa}, {"fault", tests_fault}, {NULL, NULL}};
 
 static void
 die(const char *what)

@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern const TEST tests_first[], tests_encode[], tests_mac[], tests_secret[], tests_xaes[],
-  tests_unit[], tests_slot_pool[], tests_streams[], tests_threads[], tests_rsa[], tests_fault[];
+extern const TEST tests_first[], tests_encode[], tests_mac[], tests_memory[], tests_secret[],
+  tests_xaes[], tests_unit[], tests_slot_pool[], tests_streams[], tests_threads[], tests_rsa[],
+  tests_fault[];
 
 /* A vector file under test/vectors: records of "name = hex", parted by empty lines. */
 #define VECTOR_FIELDS 8
