@@ -6,6 +6,7 @@ the run, and counts as failed.
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -50,9 +51,19 @@ class Case:
     def prepare(self):
         os.mkdir(self.home)
         self.wtkms.must("keygen", self.key)
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"node: test-a\nkms:\n  - provider: local\n    keyFile: {self.key}\n")
+        for command in (["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072",
+                         "-out", self.path("offline.pem")],
+                        ["pkey", "-in", self.path("offline.pem"), "-pubout",
+                         "-out", self.path("recovery.pem")]):
+            subprocess.run(["openssl", *command], check=True, stdin=subprocess.DEVNULL, timeout=300)
+        os.chmod(self.path("offline.pem"), 0o600)
+        self.configure(self.key)
         self.wtkms.must("init", self.home, "--config", self.config, "--module", self.module)
+
+    def configure(self, key):
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"node: test-a\nkms:\n  - provider: local\n    keyFile: {key}\n"
+                       f"  - provider: publickey\n    publicKeyFile: {self.path('recovery.pem')}\n")
 
     def server(self, home=None, **environment):
         return Server(home or self.home, self.log, environment)
@@ -187,6 +198,22 @@ def plain_home_is_refused(case, report):
     report.equal(scenario.digest(plain), before, "and stays as it was")
 
 
+def recover_offline(case, report, documents):
+    """The customer key is lost for good; the offline key wraps for a new one."""
+    os.remove(case.key)
+    new_key = case.path("new.key")
+    case.wtkms.must("keygen", new_key)
+    case.configure(new_key)
+    code, output, error = case.wtkms.run(
+        "keystore", "recover", case.home, "--config", case.config, "--private-key",
+        case.path("offline.pem"), "--reason", "the customer key is lost")
+    report.equal(code, 0, f"wtkms keystore recover opens with the offline key {error}".strip())
+    with case.server() as server, server.client() as client:
+        report.equal(documents.missing(client), 0, "and the new customer key opens all documents")
+    code, output, error = case.wtkms.run("check", case.home, "--config", case.config, timeout=300)
+    report.equal(code, 0, f"every unit authenticates {error}".strip())
+
+
 def main():
     module, program = sys.argv[1:3]
     report = Report()
@@ -204,6 +231,7 @@ def main():
         restore_from_mirror(case, report, documents)
         backup_archive(case, report, documents)
         plain_home_is_refused(case, report)
+        recover_offline(case, report, documents)
     except Exception:  # whatever it is, it is this run's result
         traceback.print_exc(file=sys.stdout)
         report.check(False, "the run came to its end")
