@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SETTLE_STEP_MS 20
+
 static void
 release_image(KEYSTORE_IMAGE *image, KEYSTORE_SEAL_KEY *seal_keys)
 {
@@ -188,17 +190,25 @@ static int
 settle(KEYRING *keyring, KEYSTORE_STAMP *stamp, KEYRING_VIEW **viewp, STATUS *status)
 {
     bool in_step;
-    int lock_fd, ret;
+    int lock_fd, ret, waited;
 
-    if ((ret = is_in_step(keyring, *viewp, &in_step, status)) != 0 || in_step)
-        return (ret);
-    if ((ret = keystore_file_lock(keyring->file, KEYRING_LOCK_TIMEOUT_MS, &lock_fd, status)) != 0)
-        return (ret);
-    keyring_view_free(*viewp);
-    if ((ret = read_view(keyring, stamp, viewp, status)) == 0)
-        ret = sync_locked(keyring, *viewp, status);
-    (void)close(lock_fd);
-    return (ret);
+    for (waited = 0;; waited += SETTLE_STEP_MS) {
+        if ((ret = is_in_step(keyring, *viewp, &in_step, status)) != 0 || in_step)
+            return (ret);
+        /* Not in one long wait: between two writes of others all is in step, lock or no lock. */
+        ret = keystore_file_lock(keyring->file, SETTLE_STEP_MS, &lock_fd, status);
+        if (ret != 0 && (ret != STATUS_BUSY || waited >= KEYRING_LOCK_TIMEOUT_MS))
+            return (ret);
+        keyring_view_free(*viewp);
+        if ((ret = read_view(keyring, stamp, viewp, status)) == 0 && lock_fd != -1)
+            ret = sync_locked(keyring, *viewp, status);
+        if (lock_fd != -1) {
+            (void)close(lock_fd);
+            return (ret);
+        }
+        if (ret != 0)
+            return (ret);
+    }
 }
 
 int
