@@ -29,6 +29,7 @@ int encode_base64_decode_secret(
 void encode_hex(const uint8_t *data, size_t len, char *text);
 
 /* encode_hex_decode -- Either case, text_len even; data holds text_len / 2 bytes. STATUS_CORRUPT. */
-int encode_hex_decode(const char *text, size_t text_len, uint8_t *data, STATUS *status) WTKMS_CHECKED;
+int encode_hex_decode(
+  const char *text, size_t text_len, uint8_t *data, STATUS *status) WTKMS_CHECKED;
 
 #endif

@@ -20,7 +20,7 @@
 int mac_derive(const SECRET *key, const char *label, size_t out_len, SECRET **outp,
   STATUS *status) WTKMS_CHECKED;
 
-/* mac_derive_salted -- The same with a salt, and into plain memory (commitments are no secrets). */
+/* mac_derive_public -- The same with a salt, and into plain memory (commitments are no secrets). */
 int mac_derive_public(const SECRET *key, const void *salt, size_t salt_len, const char *label,
   void *out, size_t out_len, STATUS *status) WTKMS_CHECKED;
 

@@ -17,8 +17,8 @@
 
 /* rsa_public_fingerprint -- SHA-256 of the DER SubjectPublicKeyInfo. pem holds a "PUBLIC KEY" block,
  * here and below. STATUS_CONFIG when there is none, or not of RSA, or of a wrong size. */
-int rsa_public_fingerprint(const void *pem, size_t pem_len, uint8_t out[RSA_FINGERPRINT_LEN],
-  STATUS *status) WTKMS_CHECKED;
+int rsa_public_fingerprint(
+  const void *pem, size_t pem_len, uint8_t out[RSA_FINGERPRINT_LEN], STATUS *status) WTKMS_CHECKED;
 
 /* rsa_wrap -- out holds RSA_MAX_BYTES, *out_lenp receives the modulus' length. STATUS_CONFIG when the
  * key is not fit, or when the secret is longer than the modulus' length less 66 bytes. */

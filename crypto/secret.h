@@ -35,6 +35,7 @@ int secret_new_copy(const void *data, size_t len, SECRET **secretp, STATUS *stat
  * it is counted and told by secret_damage(). */
 void secret_free(SECRET *secret);
 
+/* secret_data, secret_bytes, secret_len -- Its memory, to write and to read, and how long it is. */
 uint8_t *secret_data(SECRET *secret);
 const uint8_t *secret_bytes(const SECRET *secret);
 size_t secret_len(const SECRET *secret);

@@ -19,20 +19,20 @@
 #define XAES_TAG_LEN 16
 
 /* xaes_seal -- out receives len bytes of ciphertext and the tag. */
-int xaes_seal(const SECRET *key, const uint8_t nonce[XAES_NONCE_LEN], const void *aad, size_t aad_len,
-  const uint8_t *plaintext, size_t len, uint8_t *out, STATUS *status) WTKMS_CHECKED;
+int xaes_seal(const SECRET *key, const uint8_t nonce[XAES_NONCE_LEN], const void *aad,
+  size_t aad_len, const uint8_t *plaintext, size_t len, uint8_t *out, STATUS *status) WTKMS_CHECKED;
 
 /* xaes_open -- in is len bytes of ciphertext and tag, len >= XAES_TAG_LEN; out receives len -
  * XAES_TAG_LEN bytes, and zeros when it fails: STATUS_BAD_UNIT. */
-int xaes_open(const SECRET *key, const uint8_t nonce[XAES_NONCE_LEN], const void *aad, size_t aad_len,
-  const uint8_t *in, size_t len, uint8_t *out, STATUS *status) WTKMS_CHECKED;
+int xaes_open(const SECRET *key, const uint8_t nonce[XAES_NONCE_LEN], const void *aad,
+  size_t aad_len, const uint8_t *in, size_t len, uint8_t *out, STATUS *status) WTKMS_CHECKED;
 
 /* Key wrap: nonce, ciphertext, tag, the nonce drawn at random. */
 #define XAES_WRAPPED_LEN(len) (XAES_NONCE_LEN + (len) + XAES_TAG_LEN)
 
 /* xaes_wrap -- Wrap a secret; out receives XAES_WRAPPED_LEN(secret_len(secret)) bytes. */
-int xaes_wrap(const SECRET *key, const void *aad, size_t aad_len, const SECRET *secret, uint8_t *out,
-  STATUS *status) WTKMS_CHECKED;
+int xaes_wrap(const SECRET *key, const void *aad, size_t aad_len, const SECRET *secret,
+  uint8_t *out, STATUS *status) WTKMS_CHECKED;
 
 /* xaes_unwrap -- The caller frees *secretp. STATUS_CORRUPT when it does not authenticate. */
 int xaes_unwrap(const SECRET *key, const void *aad, size_t aad_len, const uint8_t *wrapped,
