@@ -27,7 +27,7 @@ fail(WT_EXTENSION_API *api, WT_SESSION *session, const STATUS *status)
     (void)status_format(status, line, sizeof(line));
     if (api != NULL)
         (void)api->err_printf(api, session, "wiredtiger-kms: %s", line);
-    else
+    else /* s_banned: there is no host to log through */
         (void)fprintf(stderr, "wiredtiger-kms: %s\n", line);
     return (status_host_errno(status));
 }

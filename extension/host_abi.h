@@ -40,6 +40,7 @@ typedef struct {
     int (*version_of)(const void *address, ENGINE_VERSION *version, STATUS *status);
 } HOST_ABI_PROBE;
 
+/* host_abi_detect_with -- host_abi_detect, asking probe. */
 int host_abi_detect_with(WT_CONNECTION *connection, const HOST_ABI_PROBE *probe, HOST_ABI *abi,
   STATUS *status) WTKMS_CHECKED;
 
