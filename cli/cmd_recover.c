@@ -182,7 +182,7 @@ typedef struct {
 
 static int
 wrap_for(const CONFIG_NODE *entry, const EDIT *edit, const KMS_CONTEXT *context,
-  const SECRET *payload, KEYSTORE_MASTER *master, bool *opensp, STATUS *status)
+  const SECRET *payload, KEYSTORE_MASTER *master, STATUS *status)
 {
     KEYSTORE_RECIPIENT *recipient;
     KMS_CLIENT *client = NULL;
@@ -196,7 +196,6 @@ wrap_for(const CONFIG_NODE *entry, const EDIT *edit, const KMS_CONTEXT *context,
     if ((ret = kms_client_wrap(client, KMS_TIMEOUT_MS, context, payload, &wrapped, status)) != 0 ||
         (ret = keystore_add_recipient(master, &recipient, status)) != 0)
         goto err;
-    *opensp = *opensp || kms_client_can_unwrap(client);
     recipient->provider = strdup(kms_client_provider(client));
     recipient->key_id = wrapped.key_id;
     recipient->credential = wrapped.credential;
@@ -241,6 +240,34 @@ payload_of(const RECOVERY *recovery, uint64_t master_key_id)
     return (NULL);
 }
 
+/*
+ * Before anything is written: the configuration's recipients are there, and one of each scope opens.
+ */
+static int
+check_recipients(const SETTINGS *settings, const LOG *log, STATUS *status)
+{
+    const SETTINGS_SCOPE *scope;
+    KMS_CLIENT *client;
+    size_t e, i;
+    int ret;
+    bool opens;
+
+    for (i = 0; i < settings->scope_count; i++) {
+        scope = &settings->scopes[i];
+        for (opens = false, e = 0; e < scope->count; e++) {
+            if ((ret = kms_client_open(scope->entries[e], log, &client, status)) != 0)
+                return (ret);
+            opens = opens || kms_client_can_unwrap(client);
+            kms_client_close(client);
+        }
+        if (!opens)
+            return (config_error(scope->entries[0], status, "no-opening-recipient",
+              "the recipients of scope %s can wrap only: the database could not open",
+              scope->name));
+    }
+    return (0);
+}
+
 static int
 rewrap(KEYRING *keyring, KEYSTORE *keystore, void *arg, STATUS *status)
 {
@@ -251,7 +278,6 @@ rewrap(KEYRING *keyring, KEYSTORE *keystore, void *arg, STATUS *status)
     const SECRET *payload;
     size_t e, i;
     int ret;
-    bool opens;
 
     (void)keyring;
     memcpy(context.keystore_uuid, keystore->uuid, sizeof(context.keystore_uuid));
@@ -264,15 +290,10 @@ rewrap(KEYRING *keyring, KEYSTORE *keystore, void *arg, STATUS *status)
         context.master_key_id = master->id;
         context.scope = master->scope;
         drop_recipients(master);
-        for (opens = false, e = 0; e < scope->count; e++)
-            if ((ret = wrap_for(
-                   scope->entries[e], edit, &context, payload, master, &opens, status)) != 0)
+        for (e = 0; e < scope->count; e++)
+            if ((ret = wrap_for(scope->entries[e], edit, &context, payload, master, status)) != 0)
                 return (status_add(status, "wrapping master key %016llx of scope %s",
                   (unsigned long long)master->id, master->scope));
-        if (!opens)
-            return (config_error(scope->entries[0], status, "no-opening-recipient",
-              "the recipients of scope %s can wrap only: the database could not open",
-              master->scope));
     }
     return (0);
 }
@@ -312,7 +333,7 @@ report(const OPTIONS *options, KEYRING *keyring, STATUS *status)
  */
 static int
 recover(CLI *cli, TARGET *target, const OPTIONS *options, const RECOVERY *recovery,
-  const uint8_t *data, size_t len, KEYRING_SOURCE source, STATUS *status)
+  const uint8_t *data, size_t len, STATUS *status)
 {
     KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, false};
     KEYRING *keyring = NULL;
@@ -322,7 +343,8 @@ recover(CLI *cli, TARGET *target, const OPTIONS *options, const RECOVERY *recove
     if ((ret = keyring_open_with(target->fd, data, len, target->settings, recovery->payloads,
            recovery->count, &keyring_options, &keyring, status)) != 0)
         return (ret);
-    if (source != KEYRING_FROM_FILE && (ret = keyring_adopt(keyring, options->reason, status)) != 0)
+    /* What was opened with payloads counts as a copy until it is written, wherever it was read. */
+    if ((ret = keyring_adopt(keyring, options->reason, status)) != 0)
         goto err;
     if ((ret = keyring_update(keyring, "recover", options->reason, rewrap, &edit, status)) != 0)
         goto err;
@@ -359,6 +381,7 @@ cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status)
     }
     if ((ret = target_load(&target, options->config, status)) != 0 ||
         (ret = target_refuse_running(&target, status)) != 0 ||
+        (ret = check_recipients(target.settings, &cli->log, status)) != 0 ||
         (ret = keyring_locate(
            target.fd, target.settings, &found, &source, &keystore, &data, &len, status)) != 0)
         goto err;
@@ -370,7 +393,7 @@ cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status)
     }
     if ((ret = open_masters(&recovery, keystore, status)) != 0)
         goto err;
-    ret = recover(cli, &target, options, &recovery, data, len, source, status);
+    ret = recover(cli, &target, options, &recovery, data, len, status);
 
 err:
     release(&recovery);

@@ -7,11 +7,17 @@
 #include "cli/survey.h"
 #include "cli/target.h"
 #include "common/file.h"
+#include "keystore/mirror.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define KMS_TIMEOUT_MS 30000
 
@@ -29,6 +35,7 @@ typedef struct {
     KEYSTORE *keystore;
     bool proved;
     bool no_units;
+    bool displaces; /* by force: a keystore file that keyring_adopt would not replace */
 } BACKUP;
 
 static int
@@ -59,7 +66,7 @@ needs_force(const OPTIONS *options, STATUS *status)
  */
 static int
 compare_with_present(
-  CLI *cli, const TARGET *target, const OPTIONS *options, const BACKUP *backup, STATUS *status)
+  CLI *cli, const TARGET *target, const OPTIONS *options, BACKUP *backup, STATUS *status)
 {
     KEYRING_SOURCE source;
     KEYSTORE *present = NULL;
@@ -81,11 +88,13 @@ compare_with_present(
         (void)status_set(status, STATUS_REFUSED, "keystore-other",
           "%s has keystore %s, the backup is of another one", target->path, uuid);
         ret = needs_force(options, status);
+        backup->displaces = source == KEYRING_FROM_FILE;
     } else if (backup->keystore->generation < present->generation) {
         (void)status_set(status, STATUS_REFUSED, "keystore-older",
           "the backup has generation %lld, the keystore that is there %lld",
           (long long)backup->keystore->generation, (long long)present->generation);
         ret = needs_force(options, status);
+        backup->displaces = source == KEYRING_FROM_FILE;
     }
     keystore_free(present);
     return (ret);
@@ -121,6 +130,82 @@ check_keys_suffice(const TARGET *target, BACKUP *backup, STATUS *status)
 err:
     free(uses);
     survey_release(&survey);
+    return (ret);
+}
+
+/*
+ * By force the copy in WiredTiger.config gives way too: keyring_adopt replaces no newer one. *oldp is the
+ * file's text, to put back when the rest fails; NULL when nothing was changed.
+ */
+static int
+drop_mirror(const TARGET *target, uint8_t **oldp, size_t *old_lenp, STATUS *status)
+{
+    uint8_t *old = NULL;
+    char *text = NULL;
+    size_t len;
+    int ret;
+    bool found;
+
+    *oldp = NULL;
+    if ((ret = file_read(
+           target->fd, MIRROR_FILE, MIRROR_MAX_BYTES, true, &found, &old, old_lenp, status)) != 0 ||
+        !found)
+        goto err;
+    if ((ret = mirror_render(
+           (const char *)old, *old_lenp, NULL, NULL, 0, false, &text, &len, status)) != 0 ||
+        (ret = file_replace(target->fd, MIRROR_FILE, text, len, 0644, false, status)) != 0)
+        goto err;
+    *oldp = old;
+    old = NULL;
+
+err:
+    free(old);
+    free(text);
+    return (ret);
+}
+
+/*
+ * The keystore that gives way by force is not destroyed: it may be the one that was wanted after all.
+ */
+static int
+adopt(CLI *cli, const TARGET *target, const OPTIONS *options, const BACKUP *backup,
+  KEYRING *keyring, STATUS *status)
+{
+    STATUS undo;
+    const char *name = KEYRING_FILE;
+    char aside[NAME_MAX + 1];
+    uint8_t *mirror = NULL;
+    size_t mirror_len = 0;
+    int dirfd = -1, ret = 0;
+    bool moved = false;
+
+    if (target->settings->keystore != NULL) {
+        if ((ret = file_split_path(target->settings->keystore, &dirfd, &name, status)) != 0)
+            return (ret);
+    } else if ((dirfd = fcntl(target->fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        return (status_set_errno(status, errno, "home", "%s", target->path));
+    (void)snprintf(aside, sizeof(aside), "%s.replaced-%lld", name, (long long)time(NULL));
+    if (backup->displaces && renameat2(dirfd, name, dirfd, aside, RENAME_NOREPLACE) == 0)
+        moved = true;
+    else if (backup->displaces) {
+        ret = status_set_errno(status, errno, "keystore-aside", "renaming %s to %s", name, aside);
+        goto err;
+    }
+    if ((options->force && (ret = drop_mirror(target, &mirror, &mirror_len, status)) != 0) ||
+        (ret = keyring_adopt(
+           keyring, options->reason == NULL ? options->from : options->reason, status)) != 0)
+        goto err;
+    if (moved)
+        log_printf(&cli->log, LOG_INFO, "the keystore that was there is kept as %s", aside);
+
+err:
+    if (ret != 0 && mirror != NULL &&
+        file_replace(target->fd, MIRROR_FILE, mirror, mirror_len, 0644, false, &undo) != 0)
+        (void)status_add(status, "and the copy in %s is lost: %s", MIRROR_FILE, undo.message);
+    if (ret != 0 && moved && renameat2(dirfd, aside, dirfd, name, RENAME_NOREPLACE) != 0)
+        (void)status_add(status, "and the keystore that was there is now %s", aside);
+    free(mirror);
+    (void)close(dirfd);
     return (ret);
 }
 
@@ -169,8 +254,7 @@ restore(CLI *cli, TARGET *target, const OPTIONS *options, BACKUP *backup, STATUS
           "no unit of %s is whole, so the backup cannot be tried on one", target->path);
         goto err;
     }
-    if ((ret = keyring_adopt(
-           keyring, options->reason == NULL ? options->from : options->reason, status)) != 0)
+    if ((ret = adopt(cli, target, options, backup, keyring, status)) != 0)
         goto err;
     ret = report(options, backup, keyring, status);
 

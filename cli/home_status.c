@@ -208,11 +208,14 @@ judge_ages(const TARGET *target, HOME_STATUS *home)
 {
     const KEYSTORE *keystore = home->keystore;
     const SETTINGS *settings = target->settings;
-    int64_t now = (int64_t)time(NULL) * 1000;
+    struct timespec ts;
+    int64_t now;
     size_t i;
 
     if (settings == NULL || keystore == NULL)
         return;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
     for (i = 0; i < keystore->master_count && settings->policy.master_key_max_age != 0; i++)
         if (keystore->masters[i].state == KEYSTORE_ACTIVE &&
             now - keystore->masters[i].created > settings->policy.master_key_max_age)
