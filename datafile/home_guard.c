@@ -41,7 +41,7 @@ home_guard_start(HOME_GUARD *guard, int home_fd, STATUS *status)
         if (sscanf(line, "%*s POSIX %*s %*s %ld %*x:%*x:%ju", &pid, &inode) != 2 ||
             pid != (long)getpid())
             continue;
-        grown = realloc(guard->held, (guard->held_count + 1) * sizeof(*grown));
+        grown = reallocarray(guard->held, guard->held_count + 1, sizeof(*grown));
         if (grown == NULL) {
             ret = status_set_errno(status, ENOMEM, "no-memory", "cannot hold the list of locks");
             break;

@@ -179,7 +179,7 @@ read_names(WALK *walk, int dir_fd, NAMES *names, STATUS *status)
                   "more than %u files: this can be no database's home", HOME_ENTRIES_MAX);
                 break;
             }
-            if ((grown = realloc(names->items, room * sizeof(*grown))) == NULL) {
+            if ((grown = reallocarray(names->items, room, sizeof(*grown))) == NULL) {
                 ret = no_memory(status);
                 break;
             }

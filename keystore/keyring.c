@@ -114,7 +114,8 @@ keyring_data_key(KEYRING *keyring, uint64_t id, SECRET **secretp, char *keyid, S
     else if ((ret = secret_new_copy(
                 secret_bytes(secret->secret), secret_len(secret->secret), secretp, status)) == 0 &&
              keyid != NULL)
-        (void)strcpy(keyid, keystore_data_key(view->keystore, id)->keyid);
+        (void)snprintf(
+          keyid, KEYSTORE_KEYID_MAX + 1, "%s", keystore_data_key(view->keystore, id)->keyid);
     keyring_release(keyring, view);
     return (ret);
 }

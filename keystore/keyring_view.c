@@ -109,7 +109,7 @@ keyring_view_add_master(KEYRING_VIEW *view, uint64_t id, const SECRET *key,
     KEYRING_MASTER *masters;
     int ret;
 
-    masters = realloc(view->masters, (view->master_count + 1) * sizeof(*masters));
+    masters = reallocarray(view->masters, view->master_count + 1, sizeof(*masters));
     if (masters == NULL)
         return (no_memory(status));
     view->masters = masters;

@@ -58,7 +58,7 @@ sorted(KEYSTORE *keystore, size_t count, int (*compare)(const void *, const void
     uint32_t *positions;
     size_t i;
 
-    if ((positions = malloc((count + 1) * sizeof(*positions))) == NULL)
+    if ((positions = calloc(count + 1, sizeof(*positions))) == NULL)
         return (NULL);
     for (i = 0; i < count; i++)
         positions[i] = (uint32_t)i;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,7 +175,7 @@ check_node(SETTINGS_READ *read, STATUS *status)
     if (settings->node == NULL) {
         if (gethostname(host, sizeof(host)) != 0 || host[0] == '\0' ||
             !bson_utf8_validate(host, strnlen(host, NODE_MAX), false))
-            (void)strcpy(host, "localhost");
+            (void)snprintf(host, sizeof(host), "localhost");
         host[NODE_MAX] = '\0';
         if ((settings->node = strdup(host)) == NULL)
             return (no_memory(status));
