@@ -123,7 +123,7 @@ block_free(BLOCK *block)
 void
 block_balance(BLOCK *block, uint32_t checksum)
 {
-    uint32_t base, bits[32], patterns[32], swap, wanted, turn = 0;
+    uint32_t base, bits[32], patterns[32], swap, turn = 0, wanted;
     int column, i, row;
 
     put32(block->data + UNIT_BALANCE, 0);
@@ -146,10 +146,12 @@ block_balance(BLOCK *block, uint32_t checksum)
                 patterns[i] ^= patterns[row];
                 bits[i] ^= bits[row];
             }
-        if ((wanted >> column & 1) != 0)
-            turn ^= bits[row];
         row++;
     }
+    /* Each pattern that is left is one bit of the checksum. */
+    for (i = 0; i < 32; i++)
+        if ((wanted & patterns[i]) != 0)
+            turn ^= bits[i];
     put32(block->data + UNIT_BALANCE, turn);
     put32(block->data + BLOCK_CRC, checksum);
     CU_ASSERT_EQUAL_FATAL(compute(block), checksum);
