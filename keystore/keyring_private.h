@@ -108,6 +108,7 @@ void keyring_view_free(KEYRING_VIEW *view);
  * holds the original until the copy is freed. */
 int keyring_view_copy(const KEYRING_VIEW *view, KEYRING_VIEW **copyp, STATUS *status) WTKMS_CHECKED;
 
+/* keyring_view_master, keyring_view_secret -- One of the view's keys by its id, or NULL. */
 KEYRING_MASTER *keyring_view_master(const KEYRING_VIEW *view, uint64_t id);
 KEYRING_SECRET *keyring_view_secret(const KEYRING_VIEW *view, uint64_t id);
 
@@ -123,6 +124,7 @@ int keyring_view_encode(const KEYRING_VIEW *view, const KEYSTORE *keystore,
 
 /* --- keyring.c */
 
+/* keyring_hold, keyring_release -- The current view, which stays until it is given back. */
 KEYRING_VIEW *keyring_hold(KEYRING *keyring);
 void keyring_release(KEYRING *keyring, KEYRING_VIEW *view);
 /* keyring_set_view -- Make a view the current one; the keyring takes it over. */
