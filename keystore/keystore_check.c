@@ -21,7 +21,7 @@ check_master(const KEYSTORE *keystore, const KEYSTORE_MASTER *master, STATUS *st
         return (status_set(status, STATUS_CORRUPT, "keystore-recipients",
           "master key %016" PRIx64 " of scope \"%s\" has no recipient", master->id, master->scope));
     if (keystore->partial && strcmp(master->scope, KEYSTORE_DEFAULT_SCOPE) != 0)
-        return (status_set(status, STATUS_CORRUPT, "keystore-partial",
+        return (status_set(status, STATUS_CORRUPT, "keystore-partial-scope",
           "a partial keystore has scope \"%s\" beside the default one", master->scope));
     return (0);
 }
