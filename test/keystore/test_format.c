@@ -373,7 +373,7 @@ break_rule(KEYSTORE *k, int number)
         return ("keystore-wrapping");
     case 12:
         k->partial = true;
-        return ("keystore-partial");
+        return ("keystore-partial-scope");
     case 13:
         k->events[0].generation = k->generation + 1;
         return ("keystore-history");
