@@ -199,7 +199,7 @@ catch_message(WT_EVENT_HANDLER *handler, WT_SESSION *session, const char *messag
 WT_CONNECTION *
 fixture_connect(const char *home, bool encrypted, const char *extra)
 {
-    static CATCH catch = {{NULL, catch_message, NULL, NULL}, NULL, 0};
+    static CATCH catch = {.handler = {.handle_message = catch_message}};
     WT_CONNECTION *conn;
     char config[2048];
 
@@ -302,7 +302,7 @@ fixture_checkpoint(WT_SESSION *session)
 size_t
 fixture_addresses(WT_CONNECTION *conn, const char *uri, ADDRESS **addressesp)
 {
-    CATCH catch = {{NULL, catch_message, NULL, NULL}, NULL, 0};
+    CATCH catch = {.handler = {.handle_message = catch_message}};
     WT_SESSION *session;
 
     must(conn->open_session(conn, &catch.handler, NULL, &session), "open_session", "");
