@@ -4,5 +4,6 @@
 #include "test/keystore/keystore_tests.h"
 
 const TEST_SUITE test_suites[] = {{"settings", settings_tests}, {"format", format_tests},
-  {"mirror", mirror_tests}, {"keyring", keyring_tests}, {"change", change_tests}, {"copies", copies_tests},
-  {"crash", crash_tests}, {NULL, NULL}};
+  {"mirror", mirror_tests}, {"keyring", keyring_tests}, {"change", change_tests},
+  {"copies", copies_tests}, {"crash", crash_tests}, {"unlock", unlock_tests},
+  {"threads", threads_tests}, {NULL, NULL}};

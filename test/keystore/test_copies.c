@@ -9,7 +9,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#define COPIES_YAML                                                                             \
+#define COPIES_YAML \
     "kms: [{provider: local, keyFile: %k}]\nkeystoreCopies: [%d/copies/1, %d/copies/2]\nnode: n\n"
 
 static void
@@ -54,14 +54,14 @@ all_in_step(const HOME *home)
     bool same;
 
     if (!same_files(home, KEYRING_FILE, "../copies/1") ||
-      !same_files(home, KEYRING_FILE, "../copies/2") || !home_has(home, MIRROR_FILE))
+        !same_files(home, KEYRING_FILE, "../copies/2") || !home_has(home, MIRROR_FILE))
         return (false);
     data = home_read(home, KEYRING_FILE, &len);
     text = home_read(home, MIRROR_FILE, &text_len);
     status_clear(&status);
     same = mirror_parse((const char *)text, text_len, &mirror, &status) == 0 &&
-      mirror.has_keystore && !mirror.partial && mirror.keystore_len == len &&
-      memcmp(mirror.keystore, data, len) == 0;
+           mirror.has_keystore && !mirror.partial && mirror.keystore_len == len &&
+           memcmp(mirror.keystore, data, len) == 0;
     mirror_release(&mirror);
     free(data);
     free(text);
@@ -197,8 +197,8 @@ check_write_refused(HOME *home, KEYRING *keyring, const char *id, const char *pl
 
     before = home_read(home, KEYRING_FILE, &before_len);
     stays = home_read(home, place, &stays_len);
-    CHECK_FAILS(keyring_ensure_data_key(keyring, "refused", &key, &created, &status),
-      STATUS_REFUSED, id);
+    CHECK_FAILS(
+      keyring_ensure_data_key(keyring, "refused", &key, &created, &status), STATUS_REFUSED, id);
     home->log[0] = '\0';
     CHECK_OK_FATAL(keyring_open(home->fd, home->settings, &home->options, &opened, &status));
     CU_ASSERT_STRING_NOT_EQUAL(home->log, "");
@@ -272,7 +272,7 @@ restore_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status
     memcpy(keystore->parent, keystore->uuid, sizeof(keystore->parent));
     keystore->uuid[0] ^= 1;
     if ((ret = keyring_rewrap_master(keyring, keystore, "default", 1000, 0, status)) != 0 ||
-      (ret = keyring_data_key(keyring, keystore->data_keys[0].id, &secret, NULL, status)) != 0)
+        (ret = keyring_data_key(keyring, keystore->data_keys[0].id, &secret, NULL, status)) != 0)
         return (ret);
     ret = keyring_wrap_data_key(keyring, keystore, &keystore->data_keys[0], secret, status);
     secret_free(secret);
@@ -309,7 +309,7 @@ add_keyids(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
     for (i = 0; i < *(const int *)context; i++) {
         (void)snprintf(keyid, sizeof(keyid), "tenant-%u", number++);
         if ((ret = keystore_add_data_key(keystore, &data_key, status)) != 0 ||
-          (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
+            (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
             return (ret);
         data_key->id = 1000 + number;
         data_key->version = 1;
@@ -330,8 +330,7 @@ read_mirror(const HOME *home, MIRROR *mirror, KEYSTORE **keystorep, size_t *lenp
 
     CU_ASSERT(*lenp <= MIRROR_MAX_BYTES);
     CHECK_OK_FATAL(mirror_parse((const char *)text, *lenp, mirror, &status));
-    CHECK_OK_FATAL(
-      keystore_decode(mirror->keystore, mirror->keystore_len, keystorep, &status));
+    CHECK_OK_FATAL(keystore_decode(mirror->keystore, mirror->keystore_len, keystorep, &status));
     CU_ASSERT_EQUAL((*keystorep)->partial, mirror->partial);
     free(text);
 }
@@ -365,7 +364,7 @@ test_grows_over_the_limit(void)
             was_partial = true;
             CU_ASSERT_EQUAL(keystore->master_count, 1);
             CU_ASSERT(keystore->data_key_count == 1 ||
-              keystore->data_key_count == 1 + 20 * (size_t)(i + 1));
+                      keystore->data_key_count == 1 + 20 * (size_t)(i + 1));
             CU_ASSERT_PTR_NOT_NULL(keystore_active_data_key(keystore, "default"));
         }
         keystore_free(keystore);
@@ -375,13 +374,13 @@ test_grows_over_the_limit(void)
     keyring_close(keyring);
     /* A part never stands for the whole. */
     CU_ASSERT_EQUAL(renameat(home.fd, KEYRING_FILE, home.fd, "away"), 0);
-    CHECK_FAILS(keyring_open(home.fd, home.settings, &home.options, &none, &status),
-      STATUS_REFUSED, "keystore-partial");
+    CHECK_FAILS(keyring_open(home.fd, home.settings, &home.options, &none, &status), STATUS_REFUSED,
+      "keystore-partial");
     CU_ASSERT_STRING_NOT_EQUAL(status.hint, "");
     read_mirror(&home, &mirror, &keystore, &len);
     home_write(&home, KEYRING_FILE, mirror.keystore, mirror.keystore_len);
-    CHECK_FAILS(keyring_open(home.fd, home.settings, &home.options, &none, &status),
-      STATUS_REFUSED, "keystore-partial");
+    CHECK_FAILS(keyring_open(home.fd, home.settings, &home.options, &none, &status), STATUS_REFUSED,
+      "keystore-partial");
     keystore_free(keystore);
     mirror_release(&mirror);
     home_free(&home);
@@ -599,6 +598,6 @@ test_full_disk(void)
 const TEST copies_tests[] = {{"in step", test_in_step}, {"unreachable", test_unreachable},
   {"a refresh waits for the copies", test_refresh_waits_for_copies},
   {"never overwritten", test_never_overwritten}, {"a new uuid", test_new_uuid},
-  {"over the limit", test_grows_over_the_limit}, {"the user's lines take the room", test_user_takes_the_room},
-  {"engine lines", test_write_mirror}, {"read-only directory", test_read_only_directory},
-  {"full disk", test_full_disk}, {NULL, NULL}};
+  {"over the limit", test_grows_over_the_limit},
+  {"the user's lines take the room", test_user_takes_the_room}, {"engine lines", test_write_mirror},
+  {"read-only directory", test_read_only_directory}, {"full disk", test_full_disk}, {NULL, NULL}};

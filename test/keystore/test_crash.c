@@ -61,8 +61,8 @@ open_job(JOB *job, bool rotate)
     home_make(&job->home, NULL);
     (void)snprintf(path, sizeof(path), "%s/copies", job->home.dir);
     CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
-    home_configure(
-      &job->home, "node: n\nkms: [{provider: local, keyFile: %k}]\nkeystoreCopies: [%d/copies/1]\n");
+    home_configure(&job->home,
+      "node: n\nkms: [{provider: local, keyFile: %k}]\nkeystoreCopies: [%d/copies/1]\n");
     home_write(&job->home, MIRROR_FILE, "cache_size=1G", 13);
     CHECK_OK_FATAL(keyring_create(
       job->home.fd, job->home.settings, &job->home.options, false, &keyring, &status));
@@ -124,8 +124,8 @@ is_sound(JOB *job, bool must_be_new)
         return (false);
     }
     generation = keyring_generation(keyring);
-    if (generation == 1 && (must_be_new || len != job->keystore_len ||
-                             memcmp(data, job->keystore, len) != 0))
+    if (generation == 1 &&
+        (must_be_new || len != job->keystore_len || memcmp(data, job->keystore, len) != 0))
         sound = false;
     if (generation != 1 && generation != 2)
         sound = false;
@@ -135,10 +135,10 @@ is_sound(JOB *job, bool must_be_new)
         sound = false;
     text = home_read(home, MIRROR_FILE, &text_len);
     if (!same_bytes(home, KEYRING_FILE, data, len) || !same_bytes(home, "../copies/1", data, len) ||
-      text_len < 14 || memcmp(text, "cache_size=1G\n", 14) != 0)
+        text_len < 14 || memcmp(text, "cache_size=1G\n", 14) != 0)
         sound = false;
     if (mirror_parse((const char *)text, text_len, &mirror, &status) != 0 ||
-      mirror.keystore_len != len || memcmp(mirror.keystore, data, len) != 0)
+        mirror.keystore_len != len || memcmp(mirror.keystore, data, len) != 0)
         sound = false;
     mirror_release(&mirror);
     if (home->log[0] != '\0')

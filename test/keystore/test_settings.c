@@ -65,7 +65,7 @@ test_everything(void)
     home_make(&home, NULL);
     CHECK_OK_FATAL(load(&home,
       "node: rs0-a\n"
-      "kms: [{provider: local, keyFile: /k}, {provider: publickey, keyFile: /p}]\n"
+      "kms: [{provider: local, keyFile: /k}, {provider: publickey, publicKeyFile: /p}]\n"
       "keys:\n  tenantB: {kms: [{provider: local, keyFile: /b}]}\n"
       "  tenantA: {kms: [{provider: local, keyFile: /a}]}\n  \"\xc3\xa9\": {kms: [{provider: "
       "local}]}\n"
