@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include "cli/output.h"
 #include "config.h"
 #include "crypto/secret.h"
 
@@ -27,6 +28,27 @@ failed(const STATUS *status)
 
     (void)fprintf(stderr, "wtkms: %s\n", status_format(status, line, sizeof(line)));
     return (strcmp(status->id, "usage") == 0 ? CLI_USAGE : CLI_FAILED);
+}
+
+/*
+ * For machines the same on stdout, where a result would be.
+ */
+static void
+print_error_json(const STATUS *status)
+{
+    STATUS ignored;
+    bson_t error, json;
+
+    bson_init(&json);
+    output_json_begin(&json, "error", &error);
+    output_json_text(&error, "id", status->id);
+    output_json_text(&error, "class", status_class_name(status->status_class));
+    output_json_text(&error, "message", status->message);
+    output_json_text(&error, "hint", status->hint[0] == '\0' ? NULL : status->hint);
+    output_json_end(&json, &error);
+    if (output_json_print(&json, stdout, &ignored) != 0)
+        log_status(&(LOG){write_log, NULL}, LOG_WARNING, &ignored);
+    bson_destroy(&json);
 }
 
 /*
@@ -170,6 +192,8 @@ run_command(const CLI_COMMAND *command, const OPTIONS *options)
         return (failed(&status));
     }
     if (command->run(&cli, options, &status) != 0) {
+        if (options->format == FORMAT_JSON)
+            print_error_json(&status);
         (void)fflush(stdout);
         return (failed(&status));
     }

@@ -150,7 +150,7 @@ cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status)
         goto err;
     }
     if (keystore->partial) {
-        ret = status_set(status, STATUS_REFUSED, "keystore-partial",
+        ret = status_set(status, STATUS_REFUSED, "mirror-partial",
           "%s has no keystore, and its mirror holds only a part of one", path);
         goto err;
     }

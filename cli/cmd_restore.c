@@ -49,7 +49,7 @@ read_backup(const char *path, BACKUP *backup, STATUS *status)
         (void)status_add(status, "in %s", path);
     if (ret == 0 && backup->keystore->partial)
         ret = status_set(
-          status, STATUS_REFUSED, "keystore-partial", "%s is only a part of a keystore", path);
+          status, STATUS_REFUSED, "mirror-partial", "%s is only a part of a keystore", path);
     return (ret);
 }
 

@@ -54,6 +54,8 @@ const char *home_status_source(const HOME_STATUS *home);
 const char *home_status_seal(const HOME_STATUS *home);
 
 /* home_status_print_table, home_status_print_json, home_status_print_prometheus -- Print all of it. */
+/* home_status_print_table, home_status_print_json, home_status_print_prometheus -- Print it. JSON may
+ * fail with STATUS_INTERNAL. */
 void home_status_print_table(const HOME_STATUS *home, FILE *out);
 int home_status_print_json(const HOME_STATUS *home, FILE *out, STATUS *status) WTKMS_CHECKED;
 void home_status_print_prometheus(const HOME_STATUS *home, FILE *out);

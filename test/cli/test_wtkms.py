@@ -66,6 +66,13 @@ class CommandLineTest(Case):
             self.assertEqual(process.returncode, 1)
             self.assertIn(b"(output)", process.stderr)
 
+    def test_errors_as_json(self):
+        result = wtkms("check", self.home(), "--config", self.config, "--format", "json")
+        error = result.json()["error"]
+        self.refused(result, error["id"])
+        self.assertIn(error["message"], result.err)
+        self.assertTrue(error["class"])
+
     def test_no_progress_bar_in_a_pipe(self):
         home = self.encrypted_home()
         self.assertEqual(self.done(wtkms("check", home, "--config", self.config)).err, "")
