@@ -97,6 +97,15 @@ def open_args(_, args):
     return (home, changed) + tuple(args[2:])
 
 
+def must_be_encrypted(_, module, home=None, config="", *others):
+    """An open that went by the module would make all that follows worthless. Databases in memory have no
+    keystore, and read-only ones may not write theirs."""
+    settings = {key: config[start:end].strip() for key, start, end in top_level(config or "")}
+    quiet = [key for key in ("in_memory", "readonly") if settings.get(key, "false") not in ("false", "0")]
+    if "name=kms" in encryption and not quiet and not os.path.exists(os.path.join(home or ".", KEYSTORE)):
+        raise AssertionError(f"{home} was opened and has no {KEYSTORE}")
+
+
 def share_keystore(home):
     """A file of another database is read with that database's keys: homes of an import test share theirs."""
     test = wttest.WiredTigerTestCase.currentTestCase()
@@ -242,6 +251,7 @@ class WtkmsHookCreator(wthooks.WiredTigerHookCreator):
         if extension:
             hook_captured_output()
             self.wiredtiger["wiredtiger_open"] = (wthooks.HOOK_ARGS, open_args)
+            self.wiredtiger["wiredtiger_open"] = (wthooks.HOOK_NOTIFY, must_be_encrypted)
 
 
 def initialize(arg):

@@ -19,6 +19,10 @@ class SetupError(Exception):
     """Nothing can be run."""
 
 
+class Stopped(Exception):
+    """A signal asked for the end."""
+
+
 @dataclass
 class Ended:
     """How a program ended: status as subprocess has it, seconds, and whether its time was over."""
@@ -117,13 +121,27 @@ class Peer:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
+running = set()  # leaders of the sessions that run now
+stopped = threading.Event()
+
+
+def stop(*_):
+    """For a signal: ends what runs, so that threads come back and clean up."""
+    stopped.set()
+    for leader in list(running):
+        kill_session(leader)
+
+
 def run(command, cwd, env, limit, log):
     """Runs a program in a session of its own, its output in a file. Only that session is ever ended."""
     begin = time.monotonic()
     late = threading.Event()
+    if stopped.is_set():
+        raise Stopped()
     with open(log, "wb") as output:
         process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=no_cores)
+        running.add(process.pid)
 
     def end():
         late.set()
@@ -135,7 +153,10 @@ def run(command, cwd, env, limit, log):
         _, status, usage = os.wait4(process.pid, 0)
     finally:
         timer.cancel()
+        running.discard(process.pid)
     kill_session(process.pid)  # what it left running
+    if stopped.is_set():
+        raise Stopped()
     process.returncode = os.waitstatus_to_exitcode(status)
     with open(log, encoding="utf-8", errors="replace") as file:
         text = file.read()
