@@ -150,9 +150,6 @@ look_for_host(const TARGET *target, HOME_STATUS *home, STATUS *status)
     /* A lock file that this user may not read says nothing; a copy's lock is nobody's. */
     if (target_host_running(target, &home->host_running, &home->host_pid, status) != 0)
         warn(home, "%s, so whether a host is running is not known", status->message);
-    if (home->host_running)
-        warn(home,
-          "a host has the home open: what it writes meanwhile may be counted twice or not at all");
     if (home->state != NULL && home->keystore != NULL && home->host_running &&
         home->state->closed_at == 0 && home->state->generation < home->keystore->generation)
         warn(home, "the host uses generation %lld, the keystore has %lld",

@@ -220,7 +220,8 @@ home_status_print_table(const HOME_STATUS *home, FILE *out)
         print_data_keys(home, out);
     }
     if (home->survey.count != 0) {
-        (void)fprintf(out, "\nUnits (%s)\n", units_note(home));
+        (void)fprintf(out, "\nUnits (%s%s)\n", units_note(home),
+          home->host_running ? "; the host writes meanwhile, so some may count twice or not" : "");
         table = output_table_new("FILE", "UNITS", "DATA KEY", "CLEAR", "", NULL);
         for (i = 0; i < home->survey.count; i++)
             print_file(home, &home->survey.files[i], table);

@@ -195,6 +195,8 @@ class InitTest(Case):
 
     def test_other_extensions_are_repeated(self):
         snappy = "/usr/lib/x86_64-linux-gnu/libwiredtiger_snappy.so"
+        if ENGINE != "3.2.1" or not os.path.exists(snappy):
+            self.skipTest("needs Debian's engine and its snappy extension")
         home = self.home()
         plain = self.home("plain")
         engine(plain, "list", config=f"create,extensions=[{snappy}=(entry=wiredtiger_extension_init)]",
@@ -314,7 +316,7 @@ class StatusTest(Case):
         self.assertGreaterEqual(files["t.wt"]["units"], units)
         self.assertLessEqual(files["t.wt"]["units"], units + 2)
         self.assertEqual(told["units"], sum(f["units"] for f in told["files"]))
-        self.assertEqual(told["host"]["engineVersion"], "3.2.1")
+        self.assertEqual(told["host"]["engineVersion"], ENGINE)
         self.assertFalse(told["host"]["running"])
         self.assertEqual(told["warnings"], [])
         full = self.status(home, "--full")

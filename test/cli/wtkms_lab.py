@@ -17,6 +17,7 @@ WTKMS = os.path.join(BUILD, "wtkms")
 MODULE = os.path.join(BUILD, ".libs", "libwiredtiger_kms.so")
 WT = shutil.which("wt")
 ROOT = os.geteuid() == 0
+ENGINE = subprocess.run([WT, "-V"], capture_output=True, text=True).stdout.split()[1].rstrip(":") if WT else None
 NOBODY = pwd.getpwnam("nobody")
 # In memory where there is some: what is tested here does not survive a power cut anyway.
 SCRATCH = os.environ.get("TMPDIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
