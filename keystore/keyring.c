@@ -304,12 +304,13 @@ open_bytes(KEYRING *keyring, const uint8_t *data, size_t len, KEYRING_SOURCE sou
     return (ret);
 }
 
-/* At open, copies that are behind do not stop a database: no new key is in use yet. */
-static void
-repair_at_open(KEYRING *keyring)
+void
+keyring_repair_copies(KEYRING *keyring)
 {
     STATUS status;
 
+    if (keyring->options.read_only || keyring_source(keyring) != KEYRING_FROM_FILE)
+        return;
     status_clear(&status);
     if (keyring_sync_at_open(keyring, &status) != 0) {
         (void)status_add(&status, "so not every copy of the keystore is current");
@@ -346,8 +347,8 @@ keyring_open(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *optio
           source == KEYRING_FROM_FILE ? keystore_file_path(keyring->file) : "WiredTiger.config");
         goto err;
     }
-    if (source == KEYRING_FROM_FILE && !options->read_only)
-        repair_at_open(keyring);
+    if (!options->defer_repair)
+        keyring_repair_copies(keyring);
     free(data);
     *keyringp = keyring;
     return (0);

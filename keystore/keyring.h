@@ -34,7 +34,8 @@ typedef struct {
     const LOG *log;       /* warnings that are no errors; may be NULL */
     int kms_timeout_ms;   /* of one call to a key service */
     int64_t retry_for_ms; /* how long UNAVAILABLE is retried; 0: one try */
-    bool read_only;       /* never write, never make a lock file */
+    bool defer_repair; /* the caller proves the keystore first, then calls keyring_repair_copies */
+    bool read_only;    /* never write, never make a lock file */
 } KEYRING_OPTIONS;
 
 /*
@@ -84,6 +85,14 @@ typedef struct {
 int keyring_open_with(int home_fd, const uint8_t *data, size_t len, const SETTINGS *settings,
   const KEYRING_PAYLOAD *payloads, size_t count, const KEYRING_OPTIONS *options, KEYRING **keyringp,
   STATUS *status) WTKMS_CHECKED;
+
+/*
+ * keyring_repair_copies -- Bring copies and mirror that are behind in step with the home's keystore, as
+ *     keyring_open does when it is not told to defer that. A copy that cannot be written is one
+ *     warning: no new key is in use yet. Does nothing for a keyring that is read-only or not the
+ *     home's own file.
+ */
+void keyring_repair_copies(KEYRING *keyring);
 
 void keyring_close(KEYRING *keyring);
 

@@ -20,6 +20,7 @@
 
 #define THREADS_MAX 16
 #define BACKOFF_FIRST_MS 100
+#define BACKOFF_DOUBLINGS 7
 #define BACKOFF_MAX_MS 10000
 
 static int64_t
@@ -40,15 +41,12 @@ back_off(unsigned attempt, int64_t end)
 {
     struct timespec pause;
     STATUS ignored;
-    int64_t step = BACKOFF_FIRST_MS, left = end - monotonic_ms();
+    int64_t left = end - monotonic_ms();
+    int64_t step = attempt < BACKOFF_DOUBLINGS ? BACKOFF_FIRST_MS << attempt : BACKOFF_MAX_MS;
     uint32_t random = 0;
 
     if (left <= 0)
         return (false);
-    while (attempt-- > 0 && step < BACKOFF_MAX_MS)
-        step *= 2;
-    if (step > BACKOFF_MAX_MS)
-        step = BACKOFF_MAX_MS;
     status_clear(&ignored);
     if (random_bytes(&random, sizeof(random), &ignored) != 0)
         random = 0;

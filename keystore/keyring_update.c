@@ -433,25 +433,36 @@ keyring_wrap_data_key(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_DATA_
     return (payload_wrap_data_key(held->wrap_key, keystore->uuid, data_key, secret, status));
 }
 
+/* Wrap a data key again, of the edited view or one that the edit added. */
+static int
+wrap_again(KEYRING *keyring, const KEYSTORE *keystore, const KEYRING_MASTER *old,
+  KEYSTORE_DATA_KEY *data_key, STATUS *status)
+{
+    const KEYRING_SECRET *held = keyring_view_secret(keyring->edited, data_key->id);
+    SECRET *added = NULL;
+    int ret;
+
+    if (held == NULL && (ret = payload_unwrap_data_key(
+                           old->wrap_key, keystore->uuid, data_key, &added, status)) != 0)
+        return (ret);
+    ret = keyring_wrap_data_key(
+      keyring, keystore, data_key, held == NULL ? added : held->secret, status);
+    secret_free(added);
+    return (ret);
+}
+
 /* Wrap all data keys of a scope again, under its new active master key. */
 static int
 wrap_scope_again(KEYRING *keyring, KEYSTORE *keystore, uint64_t old_id, STATUS *status)
 {
-    const KEYRING_SECRET *secret;
+    const KEYRING_MASTER *old = keyring_view_master(keyring->edited, old_id);
     size_t i;
-    int ret;
+    int ret = 0;
 
-    for (i = 0; i < keystore->data_key_count; i++) {
-        if (keystore->data_keys[i].master_key_id != old_id)
-            continue;
-        if ((secret = keyring_view_secret(keyring->edited, keystore->data_keys[i].id)) == NULL)
-            return (status_set(status, STATUS_INTERNAL, "keyring-data-key",
-              "data key %016" PRIx64 " is not at hand", keystore->data_keys[i].id));
-        if ((ret = keyring_wrap_data_key(
-               keyring, keystore, &keystore->data_keys[i], secret->secret, status)) != 0)
-            return (ret);
-    }
-    return (0);
+    for (i = 0; ret == 0 && i < keystore->data_key_count; i++)
+        if (keystore->data_keys[i].master_key_id == old_id)
+            ret = wrap_again(keyring, keystore, old, &keystore->data_keys[i], status);
+    return (ret);
 }
 
 int

@@ -21,6 +21,8 @@
 #define EVENT_ROOM 128
 #define MAC_ROOM 128
 
+static const uint8_t no_mac[MAC_LEN];
+
 static bool
 append_int64(bson_t *doc, const char *field, int64_t value)
 {
@@ -82,21 +84,20 @@ append_master(bson_t *list, uint32_t i, const KEYSTORE_MASTER *master)
     const char *key;
     size_t r;
     char index[16];
+    bool ok;
 
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
-    if (!bson_append_document_begin(list, key, -1, &doc) ||
-        !append_int64(&doc, FIELD_ID, (int64_t)master->id) ||
-        !append_text(&doc, FIELD_SCOPE, master->scope) ||
-        !append_text(&doc, FIELD_STATE, keystore_state_name(master->state)) ||
-        !append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
-          sizeof(master->commitment)) ||
-        !bson_append_date_time(&doc, FIELD_CREATED, -1, master->created) ||
-        !bson_append_array_begin(&doc, FIELD_RECIPIENTS, -1, &recipients))
-        return (false);
-    for (r = 0; r < master->recipient_count; r++)
-        if (!append_recipient(&recipients, (uint32_t)r, &master->recipients[r]))
-            return (false);
-    return (bson_append_array_end(&doc, &recipients) && bson_append_document_end(list, &doc));
+    ok = bson_append_document_begin(list, key, -1, &doc) &&
+         append_int64(&doc, FIELD_ID, (int64_t)master->id) &&
+         append_text(&doc, FIELD_SCOPE, master->scope) &&
+         append_text(&doc, FIELD_STATE, keystore_state_name(master->state)) &&
+         append_bytes(&doc, FIELD_COMMITMENT, BSON_SUBTYPE_BINARY, master->commitment,
+           sizeof(master->commitment)) &&
+         bson_append_date_time(&doc, FIELD_CREATED, -1, master->created) &&
+         bson_append_array_begin(&doc, FIELD_RECIPIENTS, -1, &recipients);
+    for (r = 0; ok && r < master->recipient_count; r++)
+        ok = append_recipient(&recipients, (uint32_t)r, &master->recipients[r]);
+    return (ok && bson_append_array_end(&doc, &recipients) && bson_append_document_end(list, &doc));
 }
 
 static bool
@@ -142,7 +143,6 @@ append_event(bson_t *list, uint32_t i, const KEYSTORE_EVENT *event)
 static bool
 append_mac(bson_t *list, uint32_t i, const char *scope)
 {
-    static const uint8_t zeros[MAC_LEN];
     bson_t doc;
     const char *key;
     char index[16];
@@ -150,7 +150,7 @@ append_mac(bson_t *list, uint32_t i, const char *scope)
     (void)bson_uint32_to_string(i, &key, index, sizeof(index));
     return (bson_append_document_begin(list, key, -1, &doc) &&
             append_text(&doc, FIELD_SCOPE, scope) &&
-            append_bytes(&doc, FIELD_MAC, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)) &&
+            append_bytes(&doc, FIELD_MAC, BSON_SUBTYPE_BINARY, no_mac, sizeof(no_mac)) &&
             bson_append_document_end(list, &doc));
 }
 
@@ -169,50 +169,60 @@ append_head(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
 }
 
 static bool
-append_keys(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
+append_masters(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
 {
     bson_t list;
     size_t i;
     uint32_t n = 0;
+    bool ok = bson_append_array_begin(doc, FIELD_MASTERS, -1, &list);
 
-    if (!bson_append_array_begin(doc, FIELD_MASTERS, -1, &list))
-        return (false);
-    for (i = 0; i < keystore->master_count; i++)
-        if (master_in_part(part, &keystore->masters[i]) &&
-            !append_master(&list, n++, &keystore->masters[i]))
-            return (false);
-    if (!bson_append_array_end(doc, &list) ||
-        !bson_append_array_begin(doc, FIELD_DATA_KEYS, -1, &list))
-        return (false);
-    for (i = 0, n = 0; i < keystore->data_key_count; i++)
-        if (in_part(keystore, part, &keystore->data_keys[i]) &&
-            !append_data_key(&list, n++, &keystore->data_keys[i]))
-            return (false);
-    return (bson_append_array_end(doc, &list));
+    for (i = 0; ok && i < keystore->master_count; i++)
+        if (master_in_part(part, &keystore->masters[i]))
+            ok = append_master(&list, n++, &keystore->masters[i]);
+    return (ok && bson_append_array_end(doc, &list));
 }
 
 static bool
-append_tail(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
+append_data_keys(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
 {
-    static const uint8_t zeros[MAC_LEN];
     bson_t list;
     size_t i;
     uint32_t n = 0;
+    bool ok = bson_append_array_begin(doc, FIELD_DATA_KEYS, -1, &list);
 
-    if (!bson_append_array_begin(doc, FIELD_HISTORY, -1, &list))
-        return (false);
-    for (i = 0; part == KEYSTORE_WHOLE && i < keystore->event_count; i++)
-        if (!append_event(&list, (uint32_t)i, &keystore->events[i]))
-            return (false);
-    if (!bson_append_array_end(doc, &list) || !bson_append_array_begin(doc, FIELD_MACS, -1, &list))
-        return (false);
-    for (i = 0; i < keystore->master_count; i++)
-        if (master_in_part(part, &keystore->masters[i]) &&
-            keystore->masters[i].state == KEYSTORE_ACTIVE &&
-            !append_mac(&list, n++, keystore->masters[i].scope))
-            return (false);
-    return (bson_append_array_end(doc, &list) &&
-            append_bytes(doc, FIELD_SEAL, BSON_SUBTYPE_BINARY, zeros, sizeof(zeros)));
+    for (i = 0; ok && i < keystore->data_key_count; i++)
+        if (in_part(keystore, part, &keystore->data_keys[i]))
+            ok = append_data_key(&list, n++, &keystore->data_keys[i]);
+    return (ok && bson_append_array_end(doc, &list));
+}
+
+static bool
+append_events(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
+{
+    bson_t list;
+    size_t i;
+    bool ok = bson_append_array_begin(doc, FIELD_HISTORY, -1, &list);
+
+    for (i = 0; ok && part == KEYSTORE_WHOLE && i < keystore->event_count; i++)
+        ok = append_event(&list, (uint32_t)i, &keystore->events[i]);
+    return (ok && bson_append_array_end(doc, &list));
+}
+
+static bool
+append_macs(bson_t *doc, const KEYSTORE *keystore, KEYSTORE_PART part)
+{
+    const KEYSTORE_MASTER *master;
+    bson_t list;
+    size_t i;
+    uint32_t n = 0;
+    bool ok = bson_append_array_begin(doc, FIELD_MACS, -1, &list);
+
+    for (i = 0; ok && i < keystore->master_count; i++) {
+        master = &keystore->masters[i];
+        if (master_in_part(part, master) && master->state == KEYSTORE_ACTIVE)
+            ok = append_mac(&list, n++, master->scope);
+    }
+    return (ok && bson_append_array_end(doc, &list));
 }
 
 /* Enough for the whole: texts, bytes, and room around each element. */
@@ -272,8 +282,10 @@ keystore_encode_part(const KEYSTORE *keystore, KEYSTORE_PART part,
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore"));
     buf[0] = EMPTY_DOCUMENT_LEN; /* libbson takes what is in the buffer for a document */
     if ((doc = bson_new_from_buffer(&buf, &size, NULL, NULL)) == NULL ||
-        !append_head(doc, keystore, part) || !append_keys(doc, keystore, part) ||
-        !append_tail(doc, keystore, part)) {
+        !append_head(doc, keystore, part) || !append_masters(doc, keystore, part) ||
+        !append_data_keys(doc, keystore, part) || !append_events(doc, keystore, part) ||
+        !append_macs(doc, keystore, part) ||
+        !append_bytes(doc, FIELD_SEAL, BSON_SUBTYPE_BINARY, no_mac, sizeof(no_mac))) {
         ret = status_set(
           status, STATUS_INTERNAL, "keystore-encode", "the keystore cannot be put into BSON");
         goto err;

@@ -6,4 +6,4 @@
 const TEST_SUITE test_suites[] = {{"settings", settings_tests}, {"format", format_tests},
   {"mirror", mirror_tests}, {"keyring", keyring_tests}, {"change", change_tests},
   {"copies", copies_tests}, {"crash", crash_tests}, {"unlock", unlock_tests},
-  {"threads", threads_tests}, {NULL, NULL}};
+  {"threads", threads_tests}, {"state", state_tests}, {NULL, NULL}};

@@ -414,6 +414,7 @@ test_scope_comes_later(void)
                           "keys: {known: {kms: [{provider: local, keyFile: %d/keyA}]},\n"
                           "  fresh: {kms: [{provider: local, keyFile: %d/keyA}]},\n"
                           "  broken: {kms: [{provider: local, keyFile: %d/none}]}}\n");
+    home.options.kms_timeout_ms = 60000;
     CHECK_OK_FATAL(keyring_open(home.fd, home.settings, &home.options, &keyring, &status));
     /* One that the keystore does not know becomes a scope. */
     CHECK_OK(keyring_ensure_data_key(keyring, "fresh", &id, &created, &status));
@@ -708,9 +709,92 @@ test_payloads(void)
     secret_free(key);
 }
 
+/* A data key and a master key in one edit: what was added is wrapped again with the rest. */
+static int
+both_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
+{
+    KEYSTORE_DATA_KEY *data_key;
+    int ret;
+
+    if ((ret = keystore_add_data_key(keystore, &data_key, status)) != 0)
+        return (ret);
+    data_key->id = 4711;
+    data_key->version = 1;
+    data_key->keyid = strdup("added");
+    if ((ret = keyring_wrap_data_key(keyring, keystore, data_key, context, status)) != 0)
+        return (ret);
+    /* A scope that has no master key at hand. */
+    if ((ret = keyring_new_master(keyring, keystore, "default", 1000, 0, status)) != 0)
+        return (ret);
+    return (keyring_new_master(keyring, keystore, "default", 1000, 0, status));
+}
+
+static int
+unknown_master_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
+{
+    KEYSTORE_MASTER *master;
+    int ret;
+
+    (void)context;
+    if ((ret = keystore_add_master(keystore, &master, status)) != 0)
+        return (ret);
+    master->id = 12;
+    master->scope = strdup("tenantB");
+    return (keyring_wrap_data_key(keyring, keystore, &keystore->data_keys[2], NULL, status));
+}
+
+static int
+unknown_master_and_no_use_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
+{
+    KEYSTORE_MASTER *master;
+
+    (void)keyring;
+    (void)context;
+    if (keystore_add_master(keystore, &master, status) != 0)
+        return ((int)status->status_class);
+    master->id = 12;
+    master->scope = strdup("tenantB");
+    return (0);
+}
+
+static void
+test_several_in_one_edit(void)
+{
+    HOME home;
+    STATUS status;
+    KEYRING *keyring;
+    const KEYSTORE *keystore;
+    SECRET *secret, *found;
+    char keyid[KEYSTORE_KEYID_MAX + 1];
+
+    home_fill(&home);
+    CHECK_OK_FATAL(keyring_open(home.fd, home.settings, &home.options, &keyring, &status));
+    CHECK_OK_FATAL(secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, &status));
+    CHECK_OK_FATAL(keyring_update(keyring, "x", NULL, both_edit, secret, &status));
+    CHECK_FAILS(keyring_update(keyring, "x", NULL, unknown_master_edit, NULL, &status),
+      STATUS_INTERNAL, "keyring-master");
+    status_clear(&status);
+    CU_ASSERT_EQUAL(
+      keyring_update(keyring, "x", NULL, unknown_master_and_no_use_edit, NULL, &status),
+      STATUS_INTERNAL);
+    keystore = keyring_hold_keystore(keyring);
+    CU_ASSERT_EQUAL(keystore->master_count, 4);
+    keyring_release_keystore(keyring, keystore);
+    keyring_close(keyring);
+    CHECK_OK_FATAL(keyring_open(home.fd, home.settings, &home.options, &keyring, &status));
+    CHECK_OK_FATAL(keyring_data_key(keyring, 4711, &found, keyid, &status));
+    CU_ASSERT(secret_equal(found, secret));
+    CU_ASSERT_STRING_EQUAL(keyid, "added");
+    secret_free(found);
+    secret_free(secret);
+    keyring_close(keyring);
+    home_free(&home);
+}
+
 const TEST change_tests[] = {{"refresh", test_refresh}, {"not followed", test_not_followed},
   {"failing edits", test_failing_edits}, {"retired data key", test_retire},
-  {"new master key", test_new_master}, {"recipients", test_recipients}, {"keyids", test_keyids},
+  {"new master key", test_new_master}, {"several changes in one edit", test_several_in_one_edit},
+  {"recipients", test_recipients}, {"keyids", test_keyids},
   {"a scope that comes later", test_scope_comes_later},
   {"the next version stays in its scope", test_next_version_stays},
   {"attacker's keystore", test_attacker_replaces_all},

@@ -166,7 +166,7 @@ test_absurd_lengths(void)
 
 /* --- one element at a time */
 
-typedef enum { DROP, REPEAT, RENAME, RETYPE, INSERT, ACTIONS } ACTION;
+typedef enum { DROP, REPEAT, RENAME, RETYPE, INSERT, EXTEND, ACTIONS } ACTION;
 
 typedef struct {
     unsigned at, seen;
@@ -198,6 +198,30 @@ copy_element(bson_iter_t *iter, const char *key, bson_t *out, SURGERY *surgery)
         (void)bson_append_iter(out, key, -1, iter);
 }
 
+/* An array with its first element once more at the end; anything else as it is. */
+static void
+extend_array(bson_iter_t *iter, const char *key, bson_t *out)
+{
+    SURGERY none = {0};
+    bson_iter_t inner;
+    bson_t doc;
+    char index[16];
+    unsigned count = 0;
+
+    if (!BSON_ITER_HOLDS_ARRAY(iter)) {
+        copy_element(iter, key, out, &none);
+        return;
+    }
+    (void)bson_append_array_begin(out, key, -1, &doc);
+    CU_ASSERT_FATAL(bson_iter_recurse(iter, &inner));
+    for (; bson_iter_next(&inner); count++)
+        copy_element(&inner, bson_iter_key(&inner), &doc, &none);
+    (void)snprintf(index, sizeof(index), "%u", count);
+    CU_ASSERT_FATAL(bson_iter_recurse(iter, &inner) && bson_iter_next(&inner));
+    copy_element(&inner, index, &doc, &none);
+    (void)bson_append_array_end(out, &doc);
+}
+
 static void
 copy_doc(bson_iter_t *iter, bson_t *out, SURGERY *surgery)
 {
@@ -224,6 +248,9 @@ copy_doc(bson_iter_t *iter, bson_t *out, SURGERY *surgery)
             break;
         case RETYPE:
             (void)bson_append_null(out, key, -1);
+            break;
+        case EXTEND:
+            extend_array(iter, key, out);
             break;
         case INSERT:
         default:
@@ -263,8 +290,11 @@ test_every_element(void)
             if (keystore_decode(bson_get_data(&out), out.len, &wrong, &status) == 0) {
                 /* A reason is optional; the last event and the last data key can be left out whole: the
                  * seal is there for that. */
-                CU_ASSERT(surgery.action == DROP && (strcmp(surgery.key, "reason") == 0 ||
-                                                      surgery.type == BSON_TYPE_DOCUMENT));
+                CU_ASSERT((surgery.action == DROP && (strcmp(surgery.key, "reason") == 0 ||
+                                                       surgery.type == BSON_TYPE_DOCUMENT)) ||
+                          (surgery.action == EXTEND && (surgery.type != BSON_TYPE_ARRAY ||
+                                                         strcmp(surgery.key, "recipients") == 0 ||
+                                                         strcmp(surgery.key, "history") == 0)));
                 keystore_free(wrong);
             } else {
                 CU_ASSERT_EQUAL(status.status_class, STATUS_CORRUPT);
@@ -625,6 +655,24 @@ test_uuid_text(void)
 }
 
 static void
+test_too_many_recipients(void)
+{
+    STATUS status;
+    KEYSTORE *keystore;
+    KEYSTORE_RECIPIENT *recipient;
+    KEYSTORE_MASTER *master;
+    int i;
+
+    CHECK_OK_FATAL(keystore_new("n", &keystore, &status));
+    CHECK_OK_FATAL(keystore_add_master(keystore, &master, &status));
+    for (i = 0; i < KEYSTORE_RECIPIENTS_MAX; i++)
+        CHECK_OK(keystore_add_recipient(master, &recipient, &status));
+    CHECK_FAILS(
+      keystore_add_recipient(master, &recipient, &status), STATUS_REFUSED, "keystore-recipients");
+    keystore_free(keystore);
+}
+
+static void
 test_history_limit(void)
 {
     STATUS status;
@@ -830,6 +878,6 @@ const TEST format_tests[] = {{"round trip", test_round_trip}, {"cut and long", t
   {"absurd lengths", test_absurd_lengths}, {"every element", test_every_element},
   {"versions", test_versions}, {"rules", test_rules},
   {"lookups in an edit", test_lookups_in_an_edit}, {"uuid", test_uuid_text},
-  {"history", test_history_limit}, {"seal keys", test_seal_keys},
-  {"seal of damaged bytes", test_seal_of_damaged_bytes}, {"parts", test_parts},
-  {"golden file", test_golden}, {NULL, NULL}};
+  {"history", test_history_limit}, {"too many recipients", test_too_many_recipients},
+  {"seal keys", test_seal_keys}, {"seal of damaged bytes", test_seal_of_damaged_bytes},
+  {"parts", test_parts}, {"golden file", test_golden}, {NULL, NULL}};

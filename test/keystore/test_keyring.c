@@ -530,8 +530,12 @@ test_restore(void)
     CHECK_FAILS(keyring_adopt(keyring, "r", &status), STATUS_REFUSED, "keystore-copy-newer");
     keyring_close(keyring);
     CU_ASSERT_EQUAL(unlinkat(home.fd, MIRROR_FILE, 0), 0);
+    CU_ASSERT_EQUAL(unlinkat(home.fd, KEYRING_FILE ".damaged", 0), 0);
+    CU_ASSERT_EQUAL(mkdirat(home.fd, KEYRING_FILE ".damaged", 0700), 0);
     CHECK_OK_FATAL(
       keyring_open_bytes(home.fd, data, len, home.settings, &home.options, &keyring, &status));
+    CHECK_FAILS(keyring_adopt(keyring, "r", &status), STATUS_IO, "keystore-damaged");
+    CU_ASSERT_EQUAL(unlinkat(home.fd, KEYRING_FILE ".damaged", AT_REMOVEDIR), 0);
     CHECK_OK(keyring_adopt(keyring, "r", &status));
     CHECK_OK(keyring_ensure_data_key(keyring, "new", &id, &created, &status));
     keyring_close(keyring);
