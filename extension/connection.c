@@ -291,6 +291,7 @@ open_keyring(CONNECTION *connection, STATUS *status)
     options.kms_timeout_ms = KMS_TIMEOUT_MS;
     options.retry_for_ms = RETRY_FOR_MS;
     options.read_only = !writes;
+    options.defer_repair = true; /* a keystore that fails the proof must not reach the copies */
     if ((ret = home_proof_classify(connection->home_fd, connection->settings, &proof, status)) !=
           0 ||
         (ret = keyring_locate(connection->home_fd, connection->settings, &found, &source, &keystore,
@@ -320,6 +321,7 @@ open_keyring(CONNECTION *connection, STATUS *status)
     if ((ret = home_proof_verify(
            connection->home_fd, connection->settings, find_for_proof, connection, status)) != 0)
         return (ret);
+    keyring_repair_copies(connection->keyring);
     if (keyring_source(connection->keyring) == KEYRING_FROM_MIRROR) {
         if (writes && (ret = keyring_adopt(connection->keyring,
                          "restored from WiredTiger.config at open", status)) != 0)
