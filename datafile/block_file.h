@@ -138,7 +138,7 @@ typedef struct {
 
 typedef struct {
     READER reader;
-    uint64_t size;
+    uint64_t size; /* as it was at block_file_open; less when a walk found it shorter */
     uint32_t allocation_size;
     bool descriptor_ok;
     uint64_t wasted; /* bytes of checksums that did not fit */

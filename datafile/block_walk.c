@@ -63,18 +63,27 @@ add_region(WALK *walk, uint64_t offset, uint64_t length, bool zero, STATUS *stat
     return (0);
 }
 
-/* In chunks: an allocation unit may be 128 MB. */
+/*
+ * In chunks: an allocation unit may be 128 MB. *lengthp is less afterwards where the file became shorter
+ * meanwhile.
+ */
 static int
-stretch_zero(BLOCK_FILE *file, uint64_t offset, uint64_t length, bool *zerop, STATUS *status)
+stretch_zero(BLOCK_FILE *file, uint64_t offset, uint64_t *lengthp, bool *zerop, STATUS *status)
 {
     const uint8_t *p;
+    uint64_t done;
     size_t got, n;
     int ret;
 
-    for (*zerop = true; *zerop && length > 0; offset += n, length -= n) {
-        n = length < READER_CHUNK ? (size_t)length : READER_CHUNK;
-        if ((ret = reader_view(&file->reader, offset, n, &p, &got, status)) != 0)
+    for (*zerop = true, done = 0; *zerop && done < *lengthp; done += n) {
+        n = *lengthp - done < READER_CHUNK ? (size_t)(*lengthp - done) : READER_CHUNK;
+        if ((ret = reader_view(&file->reader, offset + done, n, &p, &got, status)) != 0)
             return (ret);
+        if (got == 0) {
+            *lengthp = done;
+            file->size = offset + done;
+            return (0);
+        }
         *zerop = reader_all_zero(p, got);
     }
     return (0);
@@ -92,7 +101,7 @@ pass_over(WALK *walk, uint64_t *offsetp, STATUS *status)
     length = file->size - *offsetp;
     if (length > file->allocation_size)
         length = file->allocation_size;
-    if ((ret = stretch_zero(file, *offsetp, length, &zero, status)) != 0)
+    if ((ret = stretch_zero(file, *offsetp, &length, &zero, status)) != 0)
         return (ret);
     if ((ret = add_region(walk, *offsetp, length, zero, status)) != 0)
         return (ret);

@@ -184,6 +184,7 @@ newest_in(
     struct stat st;
     DIR *dir;
     uint64_t number;
+    size_t room;
     char name[sizeof(LOG_PREFIX) + LOG_DIGITS];
     int fd, ret;
 
@@ -214,13 +215,16 @@ newest_in(
             (void)close(fd);
             continue;
         }
-        if (asprintf(pathp, "%s%s%s", strcmp(path, ".") == 0 ? "" : path,
-              strcmp(path, ".") == 0 ? "" : "/", name) < 0) {
-            *pathp = NULL;
+        room = strlen(path) + sizeof(name) + 1;
+        if ((*pathp = malloc(room)) == NULL) {
             (void)close(fd);
             ret = status_set_errno(status, ENOMEM, "no-memory", "cannot hold a path");
             break;
         }
+        if (strcmp(path, ".") == 0)
+            (void)snprintf(*pathp, room, "%s", name);
+        else
+            (void)snprintf(*pathp, room, "%s/%s", path, name);
         *fdp = fd;
     }
     (void)closedir(dir);

@@ -70,5 +70,6 @@ extern const TEST log_tests[];
 extern const TEST log_hostile_tests[];
 extern const TEST home_tests[];
 extern const TEST metadata_tests[];
+extern const TEST failure_tests[];
 
 #endif

@@ -11,5 +11,6 @@ const TEST_SUITE test_suites[] = {
   {"hostile logs", log_hostile_tests},
   {"home", home_tests},
   {"metadata", metadata_tests},
+  {"failures", failure_tests},
   {NULL, NULL},
 };
