@@ -358,7 +358,7 @@ test_grows_over_the_limit(void)
         CU_ASSERT_EQUAL(keystore->generation, i + 2);
         if (!mirror.partial) {
             CU_ASSERT_FALSE(was_partial);
-            CU_ASSERT_EQUAL(keystore->data_key_count, 1 + 20 * (i + 1));
+            CU_ASSERT_EQUAL(keystore->data_key_count, 1 + 20 * (size_t)(i + 1));
         } else {
             /* The default scope's while they fit, then the data keys of "default" alone. */
             was_partial = true;
