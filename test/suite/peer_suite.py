@@ -113,7 +113,7 @@ class Run:
         for name in left:
             self.tally.add(f"{name} # SKIP the ten minutes were over", skipped=1)
         if not self.options.record_plain:
-            programs.format_runs(self.peer, self.tally, self.options.jobs, FORMAT_SECONDS, programs.FORMAT_SHORT, 90)
+            programs.format_runs(self.peer, self.tally, self.options.jobs, FORMAT_SECONDS, programs.FORMAT_SHORT, 60)
 
     def shard(self, number):
         lines, left = self.files(by_time(shard_of(self.names, number)), SHARD_SECONDS)

@@ -36,25 +36,18 @@ def csuite(peer, tally, jobs, limit=600):
         program = os.path.join(peer.engine, "build", "test", "csuite", name, f"test_{name}")
         command = [program] + options.split()
         if name in ("timestamp_abort", "schema_abort", "random_abort"):
-            # Kept, so that what was written can be looked at.
+            # Kept as they were killed and as they were recovered: both are looked at.
             command += ["-p"]
         ended = runner.run(command, folder, peer.environment(**peer.environment_string()), limit,
                            os.path.join(folder, "output"))
         line = f"csuite {name} {options}".strip() + f" {ended.wall:.0f} s"
-        keystores = homes_of(folder)
-        if ended.status != 0 or ended.late:
-            tally.add(line, failed=1, details=[ended.reason(), ended.output[-3000:]])
-        elif peer.encryptor == "kms" and not keystores and "-p" in command:
-            tally.add(line, failed=1, details=["no home with a keystore was left: it ran without the module"])
-        else:
-            tally.add(line, passed=1)
+        why = [ended.reason(), ended.output[-3000:]] if ended.status != 0 or ended.late else []
+        if not why and "-p" in command:
+            why = peer.check_homes(folder)
+        tally.add(line, passed=not why, failed=bool(why), details=why)
         shutil.rmtree(folder, ignore_errors=True)
 
     runner.side_by_side(one, CSUITE, jobs)
-
-
-def homes_of(folder):
-    return [path for path, _, files in os.walk(folder) if "wtkms.keystore" in files]
 
 
 def extensions_of_format(peer):
@@ -88,7 +81,6 @@ def format_runs(peer, tally, jobs, seconds, variants, last_start):
 def format_run(peer, tally, command, options, home, env, limit):
     ended = runner.run(command, os.path.dirname(command[0]), env, limit, home + ".output")
     line = f"format {options} {ended.wall:.0f} s"
-    encrypted = peer.is_encrypted(home) or in_memory(home)
     aborted = "aborting to test recovery" in ended.output
     recovered = None
     if aborted and not ended.late:
@@ -100,10 +92,9 @@ def format_run(peer, tally, command, options, home, env, limit):
         why = [ended.reason(), ended.output[-3000:]]
     elif recovered is not None and (recovered.status != 0 or recovered.late):
         why = ["recovery: " + recovered.reason(), recovered.output[-3000:]]
-    elif not encrypted:
-        why = ["the home has no keystore: it ran without the module"]
     else:
-        why = []
+        why = [] if in_memory(home) else peer.check_homes(home)
+        why += peer.check_homes(home + ".before") if recovered is not None else []
     if why:
         why.append(config_of(home))
     tally.add(line, passed=not why, failed=bool(why), details=why)

@@ -61,6 +61,7 @@ class Peer:
         os.symlink(os.path.join(self.engine, "src", "test"), os.path.join(self.tree, "test"))
         self.wt_build = os.path.join(self.tree, "build")
         self.extension = self.encryption = None
+        self.wtkms = self.config = None
         self.module_version = ""
         if encryptor == "kms":
             self.set_module(build)
@@ -83,6 +84,7 @@ class Peer:
             file.write(f"kms: [ {{provider: local, keyFile: {key}}} ]\n")
         version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
         self.module_version = version.split("\n", 1)[0].strip()
+        self.wtkms, self.config = program, config
         self.extension = f"{module}=(config=(config_file={config}))"
         self.encryption = "(name=kms,keyid=default)"
 
@@ -113,9 +115,20 @@ class Peer:
         listed = ",".join((self.extension,) + libraries)
         return {"WIREDTIGER_CONFIG": f"extensions=[{listed}],encryption={self.encryption}"}
 
-    def is_encrypted(self, home):
-        """Whether a home shows that our module opened it."""
-        return self.encryptor != "kms" or os.path.exists(os.path.join(home, "wtkms.keystore"))
+    def check_homes(self, folder):
+        """What `wtkms check` finds in the homes below a folder: every unit authenticates, nothing is in clear.
+        A list of texts. No home with a keystore is a finding too: then nothing went through the module."""
+        if self.encryptor != "kms":
+            return []
+        homes = sorted(path for path, _, files in os.walk(folder) if "wtkms.keystore" in files)
+        found = [] if homes else ["no home with a keystore is left: it ran without the module"]
+        for home in homes:
+            checked = subprocess.run([self.wtkms, "check", home, "--config", self.config], check=False,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            text = checked.stdout.decode(errors="replace")
+            if checked.returncode != 0:
+                found.append(f"wtkms check {home}: exit {checked.returncode}\n{text[-2000:]}")
+        return found
 
     def close(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
