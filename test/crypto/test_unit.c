@@ -291,6 +291,21 @@ wrong_key(void)
     secret_free(shorter);
 }
 
+/* The sanitizers' and valgrind's allocators keep freed memory back. */
+static bool
+reuses_memory(void)
+{
+    void *volatile p = malloc(24);
+    uintptr_t first = (uintptr_t)p;
+    bool same;
+
+    free(p);
+    p = malloc(24);
+    same = (uintptr_t)p == first;
+    free(p);
+    return (same);
+}
+
 /* A key freed and another made at the same address: contexts must not take one for the other. */
 static void
 address_reused(void)
@@ -322,7 +337,7 @@ address_reused(void)
         unit_key_free(key);
         secret_free(secret);
     }
-    CU_ASSERT_TRUE(same > 0 || UNDER_SANITIZER);
+    CU_ASSERT_TRUE(same > 0 || !reuses_memory());
     units_close(&units);
 }
 
