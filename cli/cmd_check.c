@@ -179,7 +179,8 @@ check_home(CLI *cli, TARGET *target, const OPTIONS *options, KEYRING *keyring, b
 int
 cmd_check(CLI *cli, const OPTIONS *options, STATUS *status)
 {
-    KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, true};
+    KEYRING_OPTIONS keyring_options = {
+      .log = &cli->log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = true};
     KEYRING *keyring = NULL;
     TARGET target;
     pid_t pid;

@@ -269,6 +269,7 @@ open_keystore(const TARGET *target, const KEYRING_OPTIONS *options, INIT *init, 
             goto err;
         init->adopted = true;
     }
+    keyring_repair_copies(*keyringp);
 
 err:
     survey_release(&survey);
@@ -319,7 +320,8 @@ report(
 static int
 install(CLI *cli, TARGET *target, const OPTIONS *options, INIT *init, STATUS *status)
 {
-    KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, false};
+    KEYRING_OPTIONS keyring_options = {
+      .log = &cli->log, .kms_timeout_ms = KMS_TIMEOUT_MS, .defer_repair = true};
     KEYRING_SOURCE source;
     KEYSTORE *keystore = NULL;
     KEYRING *keyring = NULL;

@@ -96,7 +96,8 @@ err:
 static int
 verify_bytes(CLI *cli, const TARGET *target, const uint8_t *data, size_t len, STATUS *status)
 {
-    KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, true};
+    KEYRING_OPTIONS keyring_options = {
+      .log = &cli->log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = true};
     KEYRING *keyring;
     int ret;
 

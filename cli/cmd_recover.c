@@ -335,7 +335,8 @@ static int
 recover(CLI *cli, TARGET *target, const OPTIONS *options, const RECOVERY *recovery,
   const uint8_t *data, size_t len, STATUS *status)
 {
-    KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, false};
+    KEYRING_OPTIONS keyring_options = {
+      .log = &cli->log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = false};
     KEYRING *keyring = NULL;
     EDIT edit = {recovery, target->settings, &cli->log};
     int ret;

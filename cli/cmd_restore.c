@@ -237,7 +237,8 @@ report(const OPTIONS *options, const BACKUP *backup, KEYRING *keyring, STATUS *s
 static int
 restore(CLI *cli, TARGET *target, const OPTIONS *options, BACKUP *backup, STATUS *status)
 {
-    KEYRING_OPTIONS keyring_options = {&cli->log, KMS_TIMEOUT_MS, 0, false};
+    KEYRING_OPTIONS keyring_options = {
+      .log = &cli->log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = false};
     KEYRING *keyring = NULL;
     int ret;
 

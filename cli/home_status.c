@@ -115,7 +115,7 @@ read_mirror(const TARGET *target, HOME_STATUS *home, STATUS *status)
 static int
 check_seal(const TARGET *target, const LOG *log, HOME_STATUS *home, STATUS *status)
 {
-    KEYRING_OPTIONS options = {log, KMS_TIMEOUT_MS, 0, true};
+    KEYRING_OPTIONS options = {.log = log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = true};
     KEYRING *keyring;
     int ret;
 

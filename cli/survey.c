@@ -380,7 +380,8 @@ survey_home(const TARGET *target, bool full, bool first_unit, SURVEY *survey, ST
     if (ret != 0)
         goto err;
     survey->incomplete = survey->has_data && (!walk.turtle || !walk.metadata);
-    qsort(survey->files, survey->count, sizeof(*survey->files), compare_files);
+    if (survey->count != 0)
+        qsort(survey->files, survey->count, sizeof(*survey->files), compare_files);
 
 err:
     free(log_path);
