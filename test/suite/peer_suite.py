@@ -164,6 +164,7 @@ def main():
             options.csuite, options.format_stress, options.shard = True, 30 * 60, next_shard()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, runner.stop)
+    runner.no_cores()
     peer = None
     tally = runner.Tally()
     try:

@@ -76,12 +76,13 @@ class Comparison:
         self.used = set()
 
     def plain_of(self, name, limit):
-        """The recorded results, or a run without encryption now. None when that has no time."""
+        """The recorded results, or a run without encryption now, which is recorded. None when there is no time."""
         if name not in self.recorded:
             run = run_file(self.plain_peer, name, limit)
             if run.ended.late:
                 return None
             self.recorded[name] = records.plain_from(run.outcomes, run.ended.cpu)
+            records.add_plain(name, self.recorded[name])
         return self.recorded[name]
 
     def judge(self, run, limit):
