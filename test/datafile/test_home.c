@@ -273,6 +273,12 @@ test_locks(void)
     CU_ASSERT_EQUAL(lock_holder(dirfd, "other.db"), getpid());
     (void)close(mine);
     fixture_close(conn);
+
+    /* With no lock held it is told by what it is a link to. */
+    CU_ASSERT_EQUAL(list(&listed, dirfd, NULL), 0);
+    CU_ASSERT_EQUAL(unlinkat(dirfd, "another", 0), 0);
+    ret = home_open_data(dirfd, "innocent.wt", &fd, &status);
+    CHECK_STATUS(ret, &status, STATUS_REFUSED, "innocent.wt holds a lock");
     (void)close(dirfd);
 }
 
