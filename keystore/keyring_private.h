@@ -117,10 +117,12 @@ KEYRING_SECRET *keyring_view_secret(const KEYRING_VIEW *view, uint64_t id);
 int keyring_view_add_master(KEYRING_VIEW *view, uint64_t id, const SECRET *key,
   const KEYSTORE_RECIPIENT *opener, STATUS *status) WTKMS_CHECKED;
 
-/* keyring_view_encode -- Encode a keystore under the keys of a view. seal_keys as for keystore_encode, to be freed
- * with free(); they point into view and keystore. */
+/* keyring_view_encode -- Encode a keystore under the keys of a view. The caller gives both to
+ * keyring_image_release; they point into view and keystore. */
 int keyring_view_encode(const KEYRING_VIEW *view, const KEYSTORE *keystore,
   KEYSTORE_SEAL_KEY **seal_keysp, KEYSTORE_IMAGE *image, STATUS *status) WTKMS_CHECKED;
+
+void keyring_image_release(KEYSTORE_IMAGE *image, KEYSTORE_SEAL_KEY *seal_keys);
 
 /* --- keyring.c */
 
@@ -130,11 +132,34 @@ void keyring_release(KEYRING *keyring, KEYRING_VIEW *view);
 /* keyring_set_view -- Make a view the current one; the keyring takes it over. */
 void keyring_set_view(KEYRING *keyring, KEYRING_VIEW *view, KEYRING_SOURCE source);
 
+/* --- keyring_refresh.c */
+
+/* keyring_sync_at_open -- When copies or mirror are not in step with the current view, take the lock
+ * and bring them there. */
+int keyring_sync_at_open(KEYRING *keyring, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_sync_locked -- The same for a view that is what the file holds, with the lock held. */
+int keyring_sync_locked(KEYRING *keyring, const KEYRING_VIEW *view, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_read_again -- Read the file and verify what it holds, and that it follows on the current view. A new
+ * master key is unwrapped with one try. The caller frees *viewp. */
+int keyring_read_again(
+  KEYRING *keyring, KEYSTORE_STAMP *stamp, KEYRING_VIEW **viewp, STATUS *status) WTKMS_CHECKED;
+
 /* --- keyring_update.c */
 
-/* keyring_sync_at_open -- When copies or mirror are not in step with the current view, take the lock and bring them
- * there. */
-int keyring_sync_at_open(KEYRING *keyring, STATUS *status) WTKMS_CHECKED;
+/*
+ * keyring_change -- The whole of a change: lock, the newest state, edit, keyring_commit. edit may set
+ *     *unchangedp: it found that there is nothing to change, since another process was faster; what was
+ *     read is then taken over. io_lock is held.
+ */
+typedef int (*KEYRING_CHANGE)(
+  KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp, STATUS *status);
+int keyring_change(KEYRING *keyring, const char *operation, const char *reason, KEYRING_CHANGE edit,
+  void *context, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_drop_retired -- What the generation before retired goes with the next write. */
+int keyring_drop_retired(KEYSTORE *keystore, STATUS *status) WTKMS_CHECKED;
 
 /* keyring_commit -- Write the edited keystore as the next generation, verify it as a reader would, and make it the
  * current view. Takes over keyring->edited. The lock is held. */

@@ -438,3 +438,12 @@ keyring_view_encode(const KEYRING_VIEW *view, const KEYSTORE *keystore,
     image->data = data;
     return (0);
 }
+
+void
+keyring_image_release(KEYSTORE_IMAGE *image, KEYSTORE_SEAL_KEY *seal_keys)
+{
+    uint8_t *data = (uint8_t *)(uintptr_t)image->data;
+
+    free(data);
+    free(seal_keys);
+}

@@ -266,8 +266,6 @@ take_apart(const char *text, size_t len, PARTS *parts, STATUS *status)
 
     if ((parts->user = malloc(len + 2)) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the mirror"));
-    if (len == 0)
-        return (0);
     engine_end = last_engine_end(text, end);
     for (; text < end; text = line.next) {
         read_line(text, end, &line);
@@ -402,7 +400,8 @@ mirror_render(const char *old_text, size_t old_len, const char *engine_lines,
     if (old_len > MIRROR_MAX_BYTES || keystore_len > MIRROR_KEYSTORE_MAX_BYTES)
         goto too_long;
     if ((engine_lines != NULL && (ret = check_engine_lines(engine_lines, status)) != 0) ||
-        (ret = take_apart(old_text, old_text == NULL ? 0 : old_len, &parts, status)) != 0 ||
+        (ret = take_apart(old_text == NULL ? "" : old_text, old_text == NULL ? 0 : old_len, &parts,
+           status)) != 0 ||
         (ret = put_together(&parts, engine_lines == NULL ? parts.engine : engine_lines, keystore,
            keystore_len, partial, textp, lenp, status)) != 0)
         goto err;
