@@ -44,6 +44,8 @@ output_grow(void *old, size_t count, size_t size)
     return (p);
 }
 
+static char *format_list(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+
 static char *
 format_list(const char *fmt, va_list ap)
 {
