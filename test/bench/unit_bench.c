@@ -381,8 +381,8 @@ static bool
 measure_threads(BENCH *bench, bool decrypt, size_t size, unsigned rounds, FILE *json)
 {
     WORKER workers[2];
-    double one, two, ratio = 0;
-    unsigned i, tries, count = 0;
+    double one, two, ratio = 0, start = now(CLOCK_MONOTONIC), elapsed = 0;
+    unsigned i, count = 0;
 
     prepare(bench, size);
     for (i = 0; i < 2; i++) {
@@ -391,11 +391,12 @@ measure_threads(BENCH *bench, bool decrypt, size_t size, unsigned rounds, FILE *
         must((workers[i].bench.scratch = malloc((size_t)BUFFERS * STRIDE)) != NULL, "malloc");
         memset(workers[i].bench.scratch, 0, (size_t)BUFFERS * STRIDE);
     }
-    for (tries = 0; tries < 10 * rounds && count < rounds; tries++) {
+    while (count < rounds && elapsed < 20) {
         one = rate(workers, 1);
         two = rate(workers, 2);
         if (one != 0 && two != 0)
             ratios[0][count++] = two / one;
+        elapsed = now(CLOCK_MONOTONIC) - start;
     }
     if (count >= MIN_ROUNDS)
         ratio = median(ratios[0], count);
