@@ -58,7 +58,8 @@ malformed(const CONFIG_NODE *entry, const char *path, STATUS *status)
 {
     (void)config_error(config_get(entry, local_options[0].name), status, "kms-local-key-file",
       "%s: %s does not hold 32 bytes in base64", local_options[0].name, path);
-    return (status_hint(status, "bring the key file back from where you keep it; for a new database make one: wtkms keygen FILE"));
+    return (status_hint(status, "bring the key file back from where you keep it; for a new "
+                                "database make one: wtkms keygen FILE"));
 }
 
 static int
@@ -71,7 +72,8 @@ read_key_file(const CONFIG_NODE *entry, const char *path, SECRET **keyp, STATUS 
     if (kms_secret_file_read(entry, local_options[0].name, path, KEY_FILE_MAX, &text, status) !=
         0) {
         if (strcmp(status->id, "file-missing") == 0 || strcmp(status->id, "kms-secret-file") == 0)
-            (void)status_hint(status, "bring the key file back from where you keep it; for a new database make one: wtkms keygen FILE");
+            (void)status_hint(status, "bring the key file back from where you keep it; for a new "
+                                      "database make one: wtkms keygen FILE");
         return ((int)status->status_class);
     }
     ret =
