@@ -12,6 +12,8 @@
 #define PEEK (BLOCK_UNIT_OFFSET + 4)
 #define SIGNS_ENOUGH 4
 
+static const uint8_t magic[4] = {'W', 'K', UNIT_FORMAT, UNIT_CIPHER_XAES_256_GCM};
+
 static uint32_t
 get_u32(const uint8_t *p)
 {
@@ -27,7 +29,6 @@ static unsigned
 signs(const uint8_t *p, uint32_t allocation, uint64_t room)
 {
     static const uint8_t zero[4];
-    static const uint8_t magic[4] = {'W', 'K', UNIT_FORMAT, UNIT_CIPHER_XAES_256_GCM};
     uint32_t disk_size = get_u32(p + 28), length = get_u32(p + 40);
     bool encrypted = (p[25] & BLOCK_PAGE_ENCRYPTED) != 0;
 
@@ -41,16 +42,21 @@ signs(const uint8_t *p, uint32_t allocation, uint64_t room)
       (encrypted ? memcmp(p + BLOCK_UNIT_OFFSET, magic, 4) == 0 : p[25] < 0x10 && p[27] <= 1));
 }
 
+/*
+ * An encrypted page says its size twice. Where the two differ one is damaged; the one that fits is
+ * taken, and when neither does the block is a stale one that a newer one ends.
+ */
 static uint64_t
 size_of(const uint8_t *p, uint32_t allocation, uint64_t room)
 {
     uint64_t disk_size = get_u32(p + 28), length = get_u32(p + 40);
 
-    if (disk_size != 0 && disk_size % allocation == 0)
+    if (disk_size != 0 && disk_size % allocation == 0 && disk_size <= room)
         return (disk_size);
-    if (length > BLOCK_UNIT_OFFSET && length <= room)
+    if (memcmp(p + BLOCK_UNIT_OFFSET, magic, sizeof(magic)) == 0 && length > BLOCK_UNIT_OFFSET &&
+        length <= room)
         return ((length + allocation - 1) / allocation * allocation);
-    return (allocation);
+    return (disk_size % allocation == 0 && disk_size != 0 ? disk_size : allocation);
 }
 
 int

@@ -174,7 +174,7 @@ on_block(void *context, const BLOCK *block, STATUS *status)
     if (block->overlapped)
         return (0);
     if (!block->encrypted) {
-        if (block->page_type != BLOCK_TYPE_MANAGER && file->clear_units++ == 0)
+        if (!block->extent_list && file->clear_units++ == 0)
             run->first_clear = block->offset;
         return (0);
     }

@@ -108,7 +108,7 @@ on_block(void *context, const BLOCK *block, STATUS *status)
     (void)status;
     if (block->encrypted)
         return (count_unit(walk, block->offset, block->unit, block->unit_length, block->unit_have));
-    if (block->page_type != BLOCK_TYPE_MANAGER)
+    if (!block->extent_list)
         current(walk)->clear_units++;
     return (0);
 }
