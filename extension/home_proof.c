@@ -71,7 +71,7 @@ classify_block(void *context, const BLOCK *block, STATUS *status)
     PASS *pass = context;
 
     (void)status;
-    if (block->page_type == BLOCK_TYPE_MANAGER)
+    if (block->extent_list)
         return (0);
     if (block->encrypted)
         return (classify_unit(pass, block->unit, block->unit_have));
@@ -195,7 +195,7 @@ verify_block(void *context, const BLOCK *block, STATUS *status)
 {
     PASS *pass = context;
 
-    if (block->page_type == BLOCK_TYPE_MANAGER)
+    if (block->extent_list)
         return (0);
     if (block->encrypted)
         return (verify_unit(pass, block->offset, block->unit, block->unit_length, status));

@@ -67,7 +67,7 @@ AC_DEFUN([WTKMS_COVERAGE], [
   AC_ARG_ENABLE([coverage], [AS_HELP_STRING([--enable-coverage], [count which lines the tests run])],
     [], [enable_coverage=no])
   AS_VAR_IF([enable_coverage], [yes], [
-    WTKMS_CFLAGS="$WTKMS_CFLAGS --coverage -O0"
+    WTKMS_CFLAGS="$WTKMS_CFLAGS --coverage -fprofile-update=atomic -O0"
     # Tests whose child processes end by _exit dump the counters themselves, by a weak reference.
     WTKMS_LDFLAGS="$WTKMS_LDFLAGS --coverage -Wl,-u,__gcov_dump"])
 ])

@@ -6,6 +6,7 @@
 #include "test/extension/test_extension.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,11 +247,57 @@ list_is_bounded(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(buf, "12.0.0/22"));
 }
 
+/* --- the version string in a file */
+
+static int
+in_file(const char *content, size_t len, ENGINE_VERSION *version, STATUS *status)
+{
+    char path[5000];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/binary", test_scratch());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f = fopen(path, "w"));
+    CU_ASSERT_EQUAL(fwrite(content, 1, len, f), len);
+    (void)fclose(f);
+    return (engine_version_in_file(path, version, status));
+}
+
+#define IN_FILE(text) in_file(text, sizeof(text) - 1, &version, &status)
+
+static void
+version_string(void)
+{
+    ENGINE_VERSION version;
+    STATUS status;
+
+    CU_ASSERT_EQUAL(IN_FILE("\0junk WiredTiger X\0WiredTiger 11.3.1: (December)\0"), 0);
+    CU_ASSERT(version.major == 11 && version.minor == 3 && version.patch == 1);
+    CU_ASSERT_TRUE(engine_version_known(&version));
+    /* The same twice is one; two different ones are a question, not a guess. */
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2.1: (a) WiredTiger 3.2.1: (b)"), 0);
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2.1: (a) WiredTiger 10.0.0: (b)"), STATUS_REFUSED);
+    CU_ASSERT_STRING_EQUAL(status.id, "binary-two-engines");
+    CU_ASSERT_PTR_NOT_NULL(strstr(status.message, "10.0.0"));
+    /* None, cut off, or only nearly one. */
+    CU_ASSERT_EQUAL(IN_FILE("no such thing in here"), STATUS_REFUSED);
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2.1: "), STATUS_REFUSED);
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2."), STATUS_REFUSED);
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2.1 (x)"), STATUS_REFUSED);
+    CU_ASSERT_EQUAL(IN_FILE("WiredTiger 3.2.1111: (x)"), STATUS_REFUSED);
+    CU_ASSERT_EQUAL(IN_FILE(""), STATUS_REFUSED);
+    CU_ASSERT_STRING_EQUAL(status.id, "binary-no-engine");
+    CU_ASSERT_EQUAL(engine_version_in_file("/no/such/file", &version, &status), STATUS_IO);
+    CU_ASSERT_EQUAL(engine_version_in_file("/proc", &version, &status), STATUS_REFUSED);
+    version = (ENGINE_VERSION){9, 0, 0};
+    CU_ASSERT_FALSE(engine_version_known(&version));
+}
+
 const TEST test_host_abi[] = {
   {"every_row", every_row},
   {"unknown_pairs", unknown_pairs},
   {"no_module_and_no_version", no_module_and_no_version},
   {"foreign_interface", foreign_interface},
   {"list_is_bounded", list_is_bounded},
+  {"version_string", version_string},
   {NULL, NULL},
 };
