@@ -77,8 +77,11 @@ char *__real_strndup(const char *text, size_t len);
 char *__wrap_strndup(const char *text, size_t len);
 
 /* libbson ends the process when it gets no memory. */
-static const bson_mem_vtable_t bson_memory = {
-  .malloc = __real_malloc, .calloc = __real_calloc, .realloc = __real_realloc, .free = free};
+static const bson_mem_vtable_t bson_memory = {.malloc = __real_malloc,
+  .calloc = __real_calloc,
+  .realloc = __real_realloc,
+  .free = free,
+  .aligned_alloc = aligned_alloc};
 
 void
 fault_memory_at(unsigned nth)
