@@ -67,7 +67,8 @@ err:
 }
 
 static void
-print_table(const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keystore)
+print_table(
+  const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keystore, KEYRING_SOURCE source)
 {
     OUTPUT_TABLE *table;
     char *safe, uuid[KEYSTORE_UUID_TEXT];
@@ -75,8 +76,8 @@ print_table(const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keyst
 
     safe = output_safe(target->path);
     keystore_uuid_text(keystore->uuid, uuid);
-    (void)printf("%s: keystore %s, generation %lld, opens and its seal holds.\n", safe, uuid,
-      (long long)keystore->generation);
+    (void)printf("%s: keystore %s, generation %lld, read from the %s, opens and its seal holds.\n",
+      safe, uuid, (long long)keystore->generation, keystore_view_source(source));
     free(safe);
     (void)printf("%llu units in %zu files, %llu bytes encrypted; %llu plain tables.\n",
       (unsigned long long)check->units, check->file_count, (unsigned long long)check->bytes,
@@ -109,7 +110,7 @@ print_table(const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keyst
 
 static int
 print_json(const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keystore,
-  bool host_running, STATUS *status)
+  KEYRING_SOURCE source, bool host_running, STATUS *status)
 {
     static const char *const kinds[] = {"block", "metadata", "record", "file"};
     const HOME_CHECK_FINDING *f;
@@ -119,6 +120,7 @@ print_json(const TARGET *target, const HOME_CHECK *check, const KEYSTORE *keysto
 
     bson_init(&json);
     output_json_text(&json, "path", target->path);
+    output_json_text(&json, "source", keystore_view_source(source));
     output_json_text(&json, "seal", "verified");
     keystore_view_header(&json, keystore);
     output_json_bool(&json, "hostRunning", host_running);
@@ -165,9 +167,10 @@ check_home(CLI *cli, TARGET *target, const OPTIONS *options, KEYRING *keyring, b
         0) {
         keystore = keyring_hold_keystore(keyring);
         if (options->format == FORMAT_JSON)
-            ret = print_json(target, &check, keystore, host_running, status);
+            ret =
+              print_json(target, &check, keystore, keyring_source(keyring), host_running, status);
         else
-            print_table(target, &check, keystore);
+            print_table(target, &check, keystore, keyring_source(keyring));
         keyring_release_keystore(keyring, keystore);
         if (check.failures != 0)
             cli->exit_code = CLI_FAILED;

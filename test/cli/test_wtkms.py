@@ -479,6 +479,14 @@ class CheckTest(Case):
         self.assertEqual(self.check(home, "--jobs=8")["units"], told["units"])
         self.assertIn("All of it holds", self.done(wtkms("check", home, "--config", self.config)).out)
 
+    def test_copy_with_the_mirror_alone(self):
+        home = self.encrypted_home()
+        copy = self.copy(home, without=("wtkms.keystore", "wtkms.keystore.lock"))
+        before = snapshot(copy)
+        told = self.check(copy)
+        self.assertEqual((told["source"], told["failures"]), ("mirror", 0))
+        self.assertEqual(snapshot(copy), before)
+
     def finding(self, home, path, offset, words):
         told = self.check(home, code=1)
         self.assertEqual([(f["path"], f["offset"]) for f in told["findings"]], [(path, offset)], told)
