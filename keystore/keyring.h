@@ -53,7 +53,8 @@ int keyring_locate(int home_fd, const SETTINGS *settings, bool *foundp, KEYRING_
  *     failed are one warning), check payloads, commitments, MACs, seal and settings->expect, unwrap
  *     all data keys. home_fd is duplicated; settings must outlive the keyring. From a mirror nothing
  *     is written: the caller proves it with a unit, then calls keyring_adopt. A partial mirror is
- *     refused. STATUS_NO_KEY: no configured recipient matches, told with both lists. Classes of a
+ *     refused. Unless read_only, copies and mirror that are behind are written again; when that fails
+ *     it is a warning. STATUS_NO_KEY: there is no keystore, or no configured recipient matches, told with both lists. Classes of a
  *     key service when all matching recipients failed: DISABLED, NOT_FOUND, ... of the first.
  */
 int keyring_open(int home_fd, const SETTINGS *settings, const KEYRING_OPTIONS *options,
@@ -99,7 +100,10 @@ void keyring_close(KEYRING *keyring);
 /*
  * keyring_refresh -- Read the file again when it changed (stat first: cheap when it did not). A new
  *     generation is verified like at open; master keys already held are not unwrapped again. On an
- *     error the keyring stays as it was. A lower generation or another uuid is STATUS_CORRUPT.
+ *     error the keyring stays as it was. A lower generation, another uuid, or none of the data keys that
+ *     it had (somebody who may only wrap put a keystore of his own in place) is STATUS_CORRUPT. A keyring
+ *     that may write first brings copies and mirror in step, and fails when it cannot: no key is
+ *     used that is not everywhere.
  */
 int keyring_refresh(KEYRING *keyring, bool *changedp, STATUS *status) WTKMS_CHECKED;
 
@@ -151,6 +155,11 @@ int keyring_new_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, 
  * configured now, and for no others. As keyring_new_master otherwise. */
 int keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,
   int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
+
+/* keyring_rewrap_master_for -- The same for the recipients of another configuration: the keyring was
+ * opened with the old ones, for instance. */
+int keyring_rewrap_master_for(KEYRING *keyring, const SETTINGS *settings, KEYSTORE *keystore,
+  const char *scope, int timeout_ms, int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
 
 /* keyring_write_mirror -- Write engine lines (see mirror.h) and the copy into WiredTiger.config. NULL
  * keeps the lines that stand there. */
