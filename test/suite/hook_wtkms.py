@@ -97,13 +97,13 @@ def open_args(_, args):
     return (home, changed) + tuple(args[2:])
 
 
-def must_be_encrypted(_, module, home=None, config="", *others):
+def must_be_encrypted(connection, module, home=None, config="", *others):
     """An open that went by the module would make all that follows worthless. Databases in memory have no
     keystore, and read-only ones may not write theirs."""
     settings = {key: config[start:end].strip() for key, start, end in top_level(config or "")}
     quiet = [key for key in ("in_memory", "readonly") if settings.get(key, "false") not in ("false", "0")]
-    if "name=kms" in encryption and not quiet and not os.path.exists(os.path.join(home or ".", KEYSTORE)):
-        raise AssertionError(f"{home} was opened and has no {KEYSTORE}")
+    if "name=kms" in encryption and not quiet and not os.path.exists(os.path.join(connection.get_home(), KEYSTORE)):
+        raise AssertionError(f"{connection.get_home()} was opened and has no {KEYSTORE}")
 
 
 def share_keystore(home):
