@@ -189,9 +189,9 @@ static int
 on_metadata(void *context, const BLOCK_METADATA *metadata, STATUS *status)
 {
     RUN *run = context;
-    uint8_t head[UNIT_HEADER_LEN];
 
-    if (!metadata->encrypted || survey_metadata_cut(metadata, head))
+    /* WiredTiger 3.2 leaves some without the last byte of the tag: nobody can decrypt or use those. */
+    if (!metadata->encrypted || metadata->cut)
         return (0);
     return (check_unit(run, metadata->text_offset, HOME_CHECK_METADATA, metadata->unit,
       metadata->unit_length, metadata->unit_length, status));

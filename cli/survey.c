@@ -5,7 +5,8 @@
 
 #include "cli/block_damage.h"
 #include "cli/output.h"
-#include "crypto/encode.h"
+#include "crypto/unit.h"
+#include "datafile/block_file.h"
 #include "datafile/home.h"
 #include "datafile/log_file.h"
 
@@ -113,34 +114,12 @@ on_block(void *context, const BLOCK *block, STATUS *status)
     return (0);
 }
 
-bool
-survey_metadata_cut(const BLOCK_METADATA *metadata, uint8_t head[UNIT_HEADER_LEN])
-{
-    STATUS ignored;
-    uint8_t bytes[4 + UNIT_HEADER_LEN];
-    uint32_t length;
-
-    if (!metadata->encrypted || metadata->hex_ok || metadata->text_length % 2 != 0 ||
-        metadata->text_length < 2 * (4 + UNIT_OVERHEAD) ||
-        encode_hex_decode(metadata->text, 2 * sizeof(bytes), bytes, &ignored) != 0)
-        return (false);
-    length = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-             (uint32_t)bytes[3] << 24;
-    memcpy(head, bytes + 4, UNIT_HEADER_LEN);
-    return (length == metadata->text_length / 2 + 1);
-}
-
 static int
 on_metadata(void *context, const BLOCK_METADATA *metadata, STATUS *status)
 {
-    uint8_t head[UNIT_HEADER_LEN];
-
     (void)status;
     if (!metadata->encrypted)
         return (0);
-    if (survey_metadata_cut(metadata, head))
-        return (count_unit(
-          context, metadata->text_offset, head, metadata->text_length / 2, sizeof(head)));
     return (count_unit(context, metadata->text_offset, metadata->unit, metadata->unit_length,
       metadata->unit_length));
 }

@@ -11,8 +11,6 @@
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "common/status.h"
-#include "crypto/unit.h"
-#include "datafile/block_file.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,13 +61,6 @@ void survey_release(SURVEY *survey);
 /* survey_log_path -- Where the engine's log is, when the configuration or the engine's own says so; else
  * *pathp is NULL. The caller frees it. */
 int survey_log_path(const TARGET *target, char **pathp, STATUS *status) WTKMS_CHECKED;
-
-/*
- * survey_metadata_cut -- Whether a file's encrypted metadata in a free list is what WiredTiger 3.2 writes:
- *     one byte short, the last of the tag. Nobody can decrypt it, and no version reads it again (it
- *     is for importing files, which 3.2 cannot do). head receives the start of the unit.
- */
-bool survey_metadata_cut(const BLOCK_METADATA *metadata, uint8_t head[UNIT_HEADER_LEN]);
 
 /* survey_size -- Bytes of all files that a walk reads, for a progress bar. */
 int survey_size(const TARGET *target, uint64_t *totalp, STATUS *status) WTKMS_CHECKED;

@@ -559,6 +559,18 @@ class CheckTest(Case):
         self.assertTrue(any("clear pages in an encrypted table" in f["failure"] and
                             f["offset"] == victim.offset for f in told["findings"]), told["findings"])
 
+    def test_clear_page_that_calls_itself_an_extent_list(self):
+        home = self.encrypted_home()
+        load(home, "table:plain", config="key_format=S,value_format=S,encryption=(name=none)")
+        victim = encrypted_block(os.path.join(home, "t.wt"))
+        page = next(b for b in blocks(os.path.join(home, "plain.wt")) if b.data[24] == 7)
+        page.data[24] = 1
+        page.seal()
+        page.write(victim.path, victim.offset)
+        told = self.check(home, code=1)
+        self.assertTrue(any("clear pages in an encrypted table" in f["failure"] and
+                            f["offset"] == victim.offset for f in told["findings"]), told["findings"])
+
     def test_page_of_another_keyid(self):
         home = self.encrypted_home()
         engine(home, "create", "-c", "key_format=S,value_format=S,encryption=(name=kms,keyid=tenant)", "table:own")
