@@ -46,8 +46,11 @@ act_alone(HOST *host, ACT act)
             ret = act(host, session);
         if (write(fds[1], &ret, sizeof(ret)) != sizeof(ret))
             _exit(1);
-        /* Closed if the engine lets us; a connection that panicked does not. */
-        _exit(host->conn != NULL && host->conn->close(host->conn, NULL) != 0 ? 3 : 0);
+        /*
+         * Closed only after a success. After a failed one a server ends at once, too; and 11.3.1 crashes in
+         * a close after a rollback that failed: it ends its rollback threads twice.
+         */
+        _exit(ret == 0 && host->conn->close(host->conn, NULL) != 0 ? 3 : 0);
     }
     (void)close(fds[1]);
     ret = OPEN_FAILED;
@@ -234,7 +237,8 @@ tenant_key_removed(HOST *host)
     CU_ASSERT_EQUAL(tenant_bytes(host), before);
     EXPECT(host, act_salvage_tenant, ENOKEY);
     CU_ASSERT_EQUAL(tenant_bytes(host), before);
-    CU_ASSERT_NOT_EQUAL(wt_run(host, &output, "salvage", "file:tenant.wt", NULL), 0);
+    CU_ASSERT_NOT_EQUAL(wt_run(host, &output, "-R", "salvage", "file:tenant.wt", NULL), 0);
+    CU_ASSERT(strstr(output, strerror(ENOKEY)) != NULL);
     CU_ASSERT_EQUAL(tenant_bytes(host), before);
     free(output);
 #if ENGINE_VERSION >= 110300
