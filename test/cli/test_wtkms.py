@@ -415,6 +415,48 @@ class StatusTest(Case):
         told = self.status(home, "--config", policy)
         self.assertEqual(sum("overdue" in w for w in told["warnings"]), 3)
 
+    def test_keystore_elsewhere(self):
+        away, copy = self.path("away.keystore"), self.path("copy.keystore")
+        self.config = self.configuration("away.conf", [f"{{provider: local, keyFile: {self.key}}}"],
+                                         f"node: n\nkeystore: {away}\nkeystoreCopies: [{copy}]\n")
+        home = self.encrypted_home()
+        self.assertFalse(os.path.exists(os.path.join(home, "wtkms.keystore")))
+        self.assertEqual(self.status(home)["keystore"]["source"], "mirror")
+        told = self.status(home, "--config", self.config)
+        self.assertEqual((told["keystore"]["source"], told["keystore"]["seal"]), ("keystore", "verified"))
+        self.assertEqual(open(copy, "rb").read(), open(away, "rb").read())
+        self.assertEqual(self.check(home)["failures"], 0)
+        os.remove(away)
+        os.remove(os.path.join(home, "WiredTiger.config"))
+        self.done(wtkms("keystore", "restore", home, "--from", copy, "--config", self.config))
+        self.done(self.init(home))
+        self.assertEqual(self.status(home, "--config", self.config)["warnings"], [])
+
+    def test_key_versions_and_a_partial_mirror(self):
+        tool = os.path.join(BUILD, "engine_keystore")
+        if not os.path.exists(tool):
+            self.skipTest("engine_keystore is not built")
+        home = self.encrypted_home()
+        rotate = [tool, home, self.config, "rotate"]
+        subprocess.run(rotate + ["default"], check=True, capture_output=True)
+        engine(home, "loadtext", "table:t", feed=rows(3000, start=5000))
+        told = self.status(home)
+        self.assertEqual([(k["version"], k["state"]) for k in told["dataKeys"]], [(1, "readable"), (2, "active")])
+        used = {f["path"]: {k["version"] for k in f["dataKeys"]} for f in told["files"]}
+        self.assertEqual(used["t.wt"], {1, 2})
+        self.assertEqual(self.check(home)["failures"], 0)
+        for number in range(320):
+            subprocess.run(rotate + [f"tenant-{number}"], check=True, capture_output=True)
+        told = self.status(home)
+        self.assertTrue(told["mirror"]["partial"])
+        self.assertTrue(any("partial" in w for w in told["warnings"]))
+        self.assertLess(os.path.getsize(os.path.join(home, "WiredTiger.config")), 100 * 1024)
+        self.assertEqual(self.check(home)["failures"], 0)
+        os.remove(os.path.join(home, "wtkms.keystore"))
+        told = self.status(home)
+        self.assertEqual((told["keystore"]["source"], told["keystore"]["partial"]), ("mirror", True))
+        self.refused(wtkms("keystore", "backup", home, self.path("b")), "mirror-partial")
+
     def test_prometheus(self):
         home = self.encrypted_home('h"o\\m\ne')
         text = self.done(wtkms("status", home, "--format", "prometheus")).out
