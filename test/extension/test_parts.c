@@ -106,6 +106,9 @@ const TEST test_data_keys[] = {{"found_while_added", found_while_added}, {NULL, 
 static char printed[16384];
 static WT_SESSION *printed_session;
 
+static int print(const char *where, WT_SESSION *session, const char *fmt, va_list ap)
+  WTKMS_PRINTF(3, 0);
+
 static int
 print(const char *where, WT_SESSION *session, const char *fmt, va_list ap)
 {
@@ -118,6 +121,9 @@ print(const char *where, WT_SESSION *session, const char *fmt, va_list ap)
     return (0);
 }
 
+static int fake_err(WT_EXTENSION_API *api, WT_SESSION *session, const char *fmt, ...)
+  WTKMS_PRINTF(3, 4);
+
 static int
 fake_err(WT_EXTENSION_API *api, WT_SESSION *session, const char *fmt, ...)
 {
@@ -129,6 +135,9 @@ fake_err(WT_EXTENSION_API *api, WT_SESSION *session, const char *fmt, ...)
     va_end(ap);
     return (0);
 }
+
+static int fake_msg(WT_EXTENSION_API *api, WT_SESSION *session, const char *fmt, ...)
+  WTKMS_PRINTF(3, 4);
 
 static int
 fake_msg(WT_EXTENSION_API *api, WT_SESSION *session, const char *fmt, ...)
