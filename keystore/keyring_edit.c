@@ -84,8 +84,8 @@ keyring_new_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int 
     if ((ret = random_id(&master->id, status)) != 0 ||
         (ret = secret_new_random(KEYSTORE_MASTER_KEY_LEN, &key, status)) != 0 ||
         (ret = payload_commit(key, master->id, master->commitment, status)) != 0 ||
-        (ret = keyring_wrap_master(
-           keyring, keystore, master, key, timeout_ms, retry_for_ms, &opener, status)) != 0 ||
+        (ret = keyring_wrap_master(keyring, keyring->settings, keystore, master, key, timeout_ms,
+           retry_for_ms, &opener, status)) != 0 ||
         (ret = keyring_view_add_master(
            keyring->edited, master->id, key, &master->recipients[opener], status)) != 0)
         goto err;
@@ -101,8 +101,8 @@ err:
 }
 
 int
-keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,
-  int64_t retry_for_ms, STATUS *status)
+keyring_rewrap_master_for(KEYRING *keyring, const SETTINGS *settings, KEYSTORE *keystore,
+  const char *scope, int timeout_ms, int64_t retry_for_ms, STATUS *status)
 {
     const KEYSTORE_MASTER *active = keystore_active_master(keystore, scope);
     const KEYRING_MASTER *held =
@@ -112,8 +112,17 @@ keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, i
     if (held == NULL)
         return (status_set(
           status, STATUS_NO_KEY, "keyring-master", "the keystore has no scope \"%s\"", scope));
-    return (keyring_wrap_master(keyring, keystore, &keystore->masters[active - keystore->masters],
-      held->key, timeout_ms, retry_for_ms, &opener, status));
+    return (keyring_wrap_master(keyring, settings, keystore,
+      &keystore->masters[active - keystore->masters], held->key, timeout_ms, retry_for_ms, &opener,
+      status));
+}
+
+int
+keyring_rewrap_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,
+  int64_t retry_for_ms, STATUS *status)
+{
+    return (keyring_rewrap_master_for(
+      keyring, keyring->settings, keystore, scope, timeout_ms, retry_for_ms, status));
 }
 
 /* --- a data key for a keyid */

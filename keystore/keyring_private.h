@@ -78,12 +78,12 @@ int keyring_unlock(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB
   size_t count, int64_t retry_for_ms, STATUS *status) WTKMS_CHECKED;
 
 /*
- * keyring_wrap_master -- Make a master key's recipients anew: wrap for each that is configured for
+ * keyring_wrap_master -- Make a master key's recipients anew: wrap for each that settings names for
  *     its scope, and unwrap again through each that can. *openerp is one that did, an index into the
  *     recipients. On error the recipients are as they were.
  */
-int keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_MASTER *master,
-  const SECRET *key, int timeout_ms, int64_t retry_for_ms, size_t *openerp,
+int keyring_wrap_master(const KEYRING *keyring, const SETTINGS *settings, const KEYSTORE *keystore,
+  KEYSTORE_MASTER *master, const SECRET *key, int timeout_ms, int64_t retry_for_ms, size_t *openerp,
   STATUS *status) WTKMS_CHECKED;
 
 /* --- keyring_view.c */

@@ -81,7 +81,8 @@ close_clients(CLIENTS *clients)
 
 /* One that cannot be opened does not stop the others: its key file may be on a lost disk. */
 static int
-open_clients(const KEYRING *keyring, const char *scope, CLIENTS **clientsp, STATUS *status)
+open_clients(const KEYRING *keyring, const SETTINGS *settings, const char *scope,
+  CLIENTS **clientsp, STATUS *status)
 {
     CLIENTS *clients;
     STATUS one;
@@ -90,7 +91,7 @@ open_clients(const KEYRING *keyring, const char *scope, CLIENTS **clientsp, STAT
     *clientsp = NULL;
     if ((clients = calloc(1, sizeof(*clients))) == NULL)
         return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for key services"));
-    clients->scope = settings_scope_of(keyring->settings, scope);
+    clients->scope = settings_scope_of(settings, scope);
     for (i = 0; i < clients->scope->count; i++) {
         status_clear(&one);
         if (kms_client_open(
@@ -232,7 +233,8 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
     bool may_retry;
 
     status_clear(&job->status);
-    if ((job->ret = open_clients(keyring, job->master->scope, &clients, &job->status)) != 0)
+    if ((job->ret = open_clients(
+           keyring, keyring->settings, job->master->scope, &clients, &job->status)) != 0)
         return;
     job->status = clients->failure;
     if ((count = list_attempts(clients, job->master, attempts)) == 0)
@@ -413,8 +415,9 @@ wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master
 }
 
 int
-keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_MASTER *master,
-  const SECRET *key, int timeout_ms, int64_t retry_for_ms, size_t *openerp, STATUS *status)
+keyring_wrap_master(const KEYRING *keyring, const SETTINGS *settings, const KEYSTORE *keystore,
+  KEYSTORE_MASTER *master, const SECRET *key, int timeout_ms, int64_t retry_for_ms, size_t *openerp,
+  STATUS *status)
 {
     KEYSTORE_MASTER work_master = *master;
     CLIENTS *clients = NULL;
@@ -423,7 +426,7 @@ keyring_wrap_master(const KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_M
 
     work_master.recipients = NULL;
     work_master.recipient_count = 0;
-    if ((ret = open_clients(keyring, master->scope, &clients, status)) != 0)
+    if ((ret = open_clients(keyring, settings, master->scope, &clients, status)) != 0)
         goto err;
     /* Unlike for an unwrap: a recipient left out now is a way back in that is missing later. */
     if (clients->failure.status_class != STATUS_OK) {
