@@ -51,6 +51,21 @@ def top_level(config):
     return settings
 
 
+def is_broken(config):
+    """Whether its brackets do not match: the engine must refuse it as it is, so nothing is added to it."""
+    expected, quoted = [], False
+    for at, char in enumerate(config):
+        if quoted:
+            quoted = char != '"' or config[at - 1] == "\\"
+        elif char == '"':
+            quoted = True
+        elif char in "([{":
+            expected.append(")]}"["([{".index(char)])
+        elif char in ")]}" and (not expected or expected.pop() != char):
+            return True
+    return bool(expected)
+
+
 def with_extension(config):
     """The configuration with our element first in its list of extensions, or None without a list."""
     last = [setting for setting in top_level(config) if setting[0] == "extensions"]
@@ -90,6 +105,8 @@ def encrypted_config(home, config):
 def open_args(_, args):
     home = args[0] if args else None
     config = args[1] if len(args) > 1 else ""
+    if is_broken(config or ""):
+        return args
     changed = encrypted_config(home, config)
     if changed is None:
         raise unittest.SkipTest(SKIP_OWN)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 
 import plain as records
 import runner
@@ -88,7 +89,7 @@ class Comparison:
     def judge(self, run, limit):
         """Counts one finished file. Returns its line for the results of a shard."""
         counts = {"passed": 0, "failed": 0, "skipped": 0}
-        details, explained = [], []
+        details, explained = [], Counter()
         other = [test for test, outcome in run.outcomes.items() if outcome == "fail"
                  or (outcome == "skip" and SKIP_OWN not in run.details[test])]
         plain = self.recorded.get(run.name) or (self.plain_of(run.name, limit) if other else None)
@@ -98,14 +99,15 @@ class Comparison:
             if verdict == "failed":
                 details.append(f"{test}: {word}\n{run.details[test]}")
             elif word:
-                explained.append(f"{test}: {word}")
+                explained[f"{records.method_of(test)}: {word}"] += 1
         if plain is not None and run.name not in run.outcomes and len(run.outcomes) != plain.total():
             counts["failed"] += 1
             details.append(f"{len(run.outcomes)} tests ran, {plain.total()} without encryption")
         line = (f"{run.name} {counts['passed']} passed {counts['failed']} failed {counts['skipped']} skipped "
                 f"{run.ended.cpu:.0f} s")
-        self.tally.add(line, **counts, details=details + explained)
-        return line, [detail.split("\n", 1)[0] for detail in details] + explained
+        said = [f"{text} ({number})" for text, number in explained.items()]
+        self.tally.add(line, **counts, details=details + said)
+        return line, [detail.split("\n", 1)[0] for detail in details] + said
 
     def judge_test(self, test, outcome, detail, plain):
         """(passed, failed or skipped; what is to be said)"""
