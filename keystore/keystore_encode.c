@@ -47,8 +47,10 @@ in_part(const KEYSTORE *keystore, KEYSTORE_PART part, const KEYSTORE_DATA_KEY *d
 {
     if (part == KEYSTORE_WHOLE)
         return (true);
+    /* One key, so that no number of rotations makes it grow. */
     if (part == KEYSTORE_LEAST_PART)
-        return (strcmp(data_key->keyid, KEYSTORE_DEFAULT_SCOPE) == 0);
+        return (data_key->state == KEYSTORE_ACTIVE &&
+                strcmp(data_key->keyid, KEYSTORE_DEFAULT_SCOPE) == 0);
     return (strcmp(keystore_scope_of(keystore, data_key->keyid), KEYSTORE_DEFAULT_SCOPE) == 0);
 }
 

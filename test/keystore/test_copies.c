@@ -5,6 +5,7 @@
 #include "test/keystore/keystore_tests.h"
 
 #include "crypto/encode.h"
+#include "crypto/random.h"
 
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -335,6 +336,60 @@ read_mirror(const HOME *home, MIRROR *mirror, KEYSTORE **keystorep, size_t *lenp
     free(text);
 }
 
+/* Many versions of one key, each active in its turn. */
+static int
+add_versions(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
+{
+    const KEYSTORE_DATA_KEY *latest;
+    KEYSTORE_DATA_KEY *added;
+    SECRET *secret;
+    uint32_t version;
+    int i, ret = 0;
+
+    for (i = 0; i < *(int *)context && ret == 0; i++) {
+        latest = keystore_latest_data_key(keystore, "default");
+        version = latest->version + 1;
+        keystore->data_keys[latest - keystore->data_keys].state = KEYSTORE_READABLE;
+        if ((ret = keystore_add_data_key(keystore, &added, status)) != 0 ||
+            (ret = random_id(&added->id, status)) != 0 ||
+            (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, status)) != 0)
+            break;
+        added->version = version;
+        added->state = KEYSTORE_ACTIVE;
+        added->keyid = strdup("default");
+        ret = keyring_wrap_data_key(keyring, keystore, added, secret, status);
+        secret_free(secret);
+    }
+    return (ret);
+}
+
+static void
+test_many_versions(void)
+{
+    HOME home;
+    STATUS status;
+    KEYRING *keyring;
+    KEYSTORE *keystore;
+    MIRROR mirror;
+    size_t len;
+    int i, step = 200;
+
+    home_make(&home, NULL);
+    home_key_file(&home, "keyA");
+    home_configure(&home, "node: n\nkms: [{provider: local, keyFile: %k}]\n");
+    CHECK_OK_FATAL(keyring_create(home.fd, home.settings, &home.options, false, &keyring, &status));
+    for (i = 0; i < 6; i++)
+        CHECK_OK_FATAL(keyring_update(keyring, "x", NULL, add_versions, &step, &status));
+    read_mirror(&home, &mirror, &keystore, &len);
+    CU_ASSERT_TRUE(keystore->partial);
+    CU_ASSERT_EQUAL(keystore->data_key_count, 1);
+    CU_ASSERT_EQUAL(keystore_active_data_key(keystore, "default")->version, 1201);
+    keystore_free(keystore);
+    mirror_release(&mirror);
+    keyring_close(keyring);
+    home_free(&home);
+}
+
 static void
 test_grows_over_the_limit(void)
 {
@@ -598,6 +653,6 @@ test_full_disk(void)
 const TEST copies_tests[] = {{"in step", test_in_step}, {"unreachable", test_unreachable},
   {"a refresh waits for the copies", test_refresh_waits_for_copies},
   {"never overwritten", test_never_overwritten}, {"a new uuid", test_new_uuid},
-  {"over the limit", test_grows_over_the_limit},
+  {"over the limit", test_grows_over_the_limit}, {"a thousand versions", test_many_versions},
   {"the user's lines take the room", test_user_takes_the_room}, {"engine lines", test_write_mirror},
   {"read-only directory", test_read_only_directory}, {"full disk", test_full_disk}, {NULL, NULL}};
