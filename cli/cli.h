@@ -51,12 +51,18 @@ int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_
 int cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_show(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_rotate_cmk(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_rotate_data(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_rotate_master(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_status(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 
 extern const OPTIONS_ENTRY cmd_check_options[];
 extern const OPTIONS_ENTRY cmd_init_options[];
 extern const OPTIONS_ENTRY cmd_keystore_recover_options[];
 extern const OPTIONS_ENTRY cmd_keystore_restore_options[];
+extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];
+extern const OPTIONS_ENTRY cmd_rotate_data_options[];
+extern const OPTIONS_ENTRY cmd_rotate_master_options[];
 extern const OPTIONS_ENTRY cmd_status_options[];
 
 #endif

@@ -31,6 +31,20 @@ const CLI_COMMAND cli_commands[] = {
     "Finds WiredTiger's version in a mongod or a libwiredtiger.so. Exit code 0: known,\n"
     "1: the module would refuse it.",
     false, NULL, cmd_abi},
+  {"rotate cmk", "HOME", 1, "Let other customer keys open the keystore.",
+    "Opens the master keys through any recipient of the configuration or of --from that\n"
+    "still works, wraps them for the recipients of the configuration and no others, and\n"
+    "proves each new one by unwrapping before it writes. --config is the new configuration\n"
+    "and --from the old one, by default /etc/wtkms.conf. The database may run.",
+    false, cmd_rotate_cmk_options, cmd_rotate_cmk},
+  {"rotate master", "HOME", 1, "Make new master keys; wrap the data keys again.",
+    "One scope, or all. The configuration must be the one that the running database has: it\n"
+    "unwraps the new master key through it, within seconds and without a restart.",
+    false, cmd_rotate_master_options, cmd_rotate_master},
+  {"rotate data", "HOME", 1, "Make new data keys for what is written from now on.",
+    "One keyid, or all. A running database uses them within seconds; what was written before\n"
+    "stays readable under the old ones.",
+    false, cmd_rotate_data_options, cmd_rotate_data},
   {"key list", "HOME", 1, "List master keys and data keys of a home.",
     "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
   {"keystore show", "HOME|FILE", 1, "Print all that a keystore says in clear, as JSON.",

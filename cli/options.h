@@ -28,6 +28,12 @@ typedef struct {
     bool force;
     const char *reason;
     const char *from;
+    const char *scope;
+    const char *keyid;
+    bool all;
+    bool plan;
+    bool wait;
+    int64_t timeout; /* seconds; 0: not given */
     const char *private_key;
     const char *passphrase_file;
     const char **operands; /* points into argv; freed by options_release */

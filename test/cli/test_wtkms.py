@@ -24,7 +24,8 @@ class CommandLineTest(Case):
         listed = self.done(wtkms("--help")).out
         commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", listed, re.M)
         self.assertLessEqual({"keygen", "init", "status", "check", "abi", "key list", "keystore show",
-                              "keystore backup", "keystore restore", "keystore recover"}, set(commands))
+                              "keystore backup", "keystore restore", "keystore recover",
+                              "rotate cmk", "rotate master", "rotate data"}, set(commands))
         for command in commands:
             text = self.done(wtkms(*command.split(), "--help")).out
             self.assertIn("--format", text)
