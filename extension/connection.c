@@ -43,6 +43,9 @@ struct connection {
     int64_t started_at;
     char last_warning[64]; /* id of what the watcher complained of last */
 
+    pthread_mutex_t state_mutex; /* one writer of wtkms.state at a time; guards the next member */
+    int64_t state_generation;    /* what wtkms.state says */
+
     /* Guards adding to keys, and the list of encryptors. Never held during I/O of the keystore. */
     pthread_mutex_t mutex;
     DATA_KEYS *keys;
@@ -68,6 +71,18 @@ now_ms(void)
 
 /* --- wtkms.state */
 
+/* The generation whose keys are in use: what was read may be newer for a moment. */
+static int64_t
+loaded_generation(CONNECTION *connection)
+{
+    int64_t generation;
+
+    (void)pthread_mutex_lock(&connection->mutex);
+    generation = connection->loaded_generation;
+    (void)pthread_mutex_unlock(&connection->mutex);
+    return (generation);
+}
+
 static void
 state_write(CONNECTION *connection, bool closing)
 {
@@ -77,9 +92,12 @@ state_write(CONNECTION *connection, bool closing)
     STATUS status;
     char uuid[KEYSTORE_UUID_TEXT], version[32], *text;
     size_t i, size = 1024;
+    int64_t generation;
 
     if (keyring_source(connection->keyring) == KEYRING_EPHEMERAL)
         return;
+    (void)pthread_mutex_lock(&connection->state_mutex);
+    generation = loaded_generation(connection);
     keystore = keyring_hold_keystore(connection->keyring);
     memset(&content, 0, sizeof(content));
     keystore_uuid_text(keystore->uuid, uuid);
@@ -90,7 +108,7 @@ state_write(CONNECTION *connection, bool closing)
     content.node = keystore->node;
     content.module_version = (char *)(uintptr_t)PACKAGE_VERSION;
     content.engine_version = version;
-    content.generation = keystore->generation;
+    content.generation = generation;
     content.started_at = connection->started_at;
     content.updated_at = now_ms();
     content.closed_at = closing ? content.updated_at : 0;
@@ -113,7 +131,9 @@ state_write(CONNECTION *connection, bool closing)
     /* A read-only home has no such file, and a full disk is not worth a database. */
     (void)!state_file_write(connection->home_fd, &content, &status);
     free(opened);
+    connection->state_generation = generation;
     keyring_release_keystore(connection->keyring, keystore);
+    (void)pthread_mutex_unlock(&connection->state_mutex);
 }
 
 /* --- data keys */
@@ -188,6 +208,7 @@ watch(void *context)
 {
     CONNECTION *connection = context;
     STATUS status;
+    int64_t generation;
     bool changed;
 
     if (connection_refresh(connection, &changed, &status) != 0) {
@@ -200,9 +221,14 @@ watch(void *context)
         return;
     }
     connection->last_warning[0] = '\0';
+    /* Not only what this look found: a thread that met an unknown key may have been faster. */
+    generation = loaded_generation(connection);
+    (void)pthread_mutex_lock(&connection->state_mutex);
+    changed = connection->state_generation != generation;
+    (void)pthread_mutex_unlock(&connection->state_mutex);
     if (changed) {
         log_printf(host_log_sink(connection->log), LOG_INFO, "keystore generation %lld is in use",
-          (long long)keyring_generation(connection->keyring));
+          (long long)generation);
         state_write(connection, false);
     }
 }
@@ -376,6 +402,7 @@ connection_open(WT_CONNECTION *wt_conn, const HOST_ABI *abi, HOST_LOG *log, WT_C
     connection->started_at = now_ms();
     atomic_init(&connection->references, 1);
     (void)pthread_mutex_init(&connection->mutex, NULL);
+    (void)pthread_mutex_init(&connection->state_mutex, NULL);
 
     if ((connection->home = strdup(abi->get_home(wt_conn))) == NULL) {
         ret = status_set_errno(status, ENOMEM, "memory", "connection");
@@ -434,6 +461,7 @@ connection_release(CONNECTION *connection)
     if (connection->home_fd >= 0)
         (void)close(connection->home_fd);
     (void)pthread_mutex_destroy(&connection->mutex);
+    (void)pthread_mutex_destroy(&connection->state_mutex);
     log = connection->log;
     free(connection);
     host_log_free(log);
@@ -479,11 +507,9 @@ connection_customize(CONNECTION *connection, const WT_ENCRYPTOR *iface, const ch
     (void)pthread_mutex_unlock(&connection->mutex);
     if (ret != 0)
         goto err;
-    if (created) {
+    if (created)
         log_printf(host_log_sink(connection->log), LOG_INFO, "made data key %016llx for keyid %s",
           (unsigned long long)id, keyid);
-        state_write(connection, false);
-    }
     (void)atomic_fetch_add_explicit(&connection->references, 1, memory_order_relaxed);
     *encryptorp = encryptor;
     return (0);
