@@ -139,6 +139,8 @@ def wt_arguments(arguments):
     """The command line of `wt`, with the encryptor in its -C."""
     home, at, config = ".", 1, ""
     while at < len(arguments) and arguments[at].startswith("-"):
+        if arguments[at] in ("-C", "-E", "-h") and at + 1 == len(arguments):
+            return arguments  # a wrong command line, which wt is to refuse
         if arguments[at] == "-h":
             home = arguments[at + 1]
         elif arguments[at] == "-C":
