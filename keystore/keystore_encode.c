@@ -47,6 +47,8 @@ in_part(const KEYSTORE *keystore, KEYSTORE_PART part, const KEYSTORE_DATA_KEY *d
 {
     if (part == KEYSTORE_WHOLE)
         return (true);
+    if (part == KEYSTORE_SYSTEM_PART)
+        return (strcmp(data_key->keyid, KEYSTORE_DEFAULT_SCOPE) == 0);
     /* One key, so that no number of rotations makes it grow. */
     if (part == KEYSTORE_LEAST_PART)
         return (data_key->state == KEYSTORE_ACTIVE &&

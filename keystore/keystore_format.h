@@ -75,6 +75,7 @@ int keystore_peek(const uint8_t *data, size_t len, uint8_t uuid[KEYSTORE_UUID_LE
 typedef enum {
     KEYSTORE_WHOLE,
     KEYSTORE_DEFAULT_PART, /* the default scope's master key and data keys, no history */
+    KEYSTORE_SYSTEM_PART,  /* the default scope's master key and the data keys of "default" */
     KEYSTORE_LEAST_PART    /* the default scope's master key and the active data key of "default" */
 } KEYSTORE_PART;
 
