@@ -177,10 +177,12 @@ def main():
     except (runner.SetupError, ValueError) as error:
         tally.add(f"set-up: {error}", failed=1)
     except runner.Stopped:
-        tally.add("stopped by a signal", failed=1)
+        pass
     finally:
         if peer is not None:
             peer.close()
+    if runner.stopped.is_set():
+        tally.add("stopped by a signal", failed=1)
     return tally.finish()
 
 

@@ -147,14 +147,18 @@ def run_files(peer, names, tally, jobs, seconds, file_limit):
         if remaining < 1:
             left.append(name)
             return
-        run = run_file(peer, name, min(file_limit, remaining))
-        if run.ended.late:
-            if run.ended.wall < file_limit - 1:
+        try:
+            run = run_file(peer, name, min(file_limit, remaining))
+            if run.ended.late and run.ended.wall < file_limit - 1:
                 left.append(name)
                 return
-            run.outcomes[name] = "fail"
-            run.details[name] = f"{run.ended.reason()}\n{run.ended.output[-3000:]}"
-        line, explained = comparison.judge(run, file_limit)
+            if run.ended.late:
+                run.outcomes[name] = "fail"
+                run.details[name] = f"{run.ended.reason()}\n{run.ended.output[-3000:]}"
+            line, explained = comparison.judge(run, file_limit)
+        except runner.Stopped:  # what ran before is still worth its results
+            left.append(name)
+            return
         lines.append("\n".join([line] + ["  " + text for text in explained]))
         done.add(name)
 
