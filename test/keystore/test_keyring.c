@@ -1,6 +1,8 @@
 /*
  * test/keystore/test_keyring.c -- Creating, opening, asking; what is refused at open.
  */
+#include "config.h"
+
 #include "test/keystore/keystore_tests.h"
 
 #include <time.h>
