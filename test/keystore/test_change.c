@@ -105,6 +105,7 @@ test_not_followed(void)
     check_not_followed(&home, reader, STATUS_CORRUPT, "keystore-diverged");
     /* Another keystore, damage, nothing. */
     home_make(&other, NULL);
+    keyring_close(writer);
     CHECK_OK_FATAL(
       keyring_create(other.fd, other.settings, &other.options, false, &writer, &status));
     others = home_read(&other, KEYRING_FILE, &others_len);

@@ -22,7 +22,7 @@ CSUITE = (
 SHORT = "runs.timer=1 runs.rows=20000:200000 runs.tables=1:3 runs.threads=2:6 cache.minimum=40"
 FORMAT_SHORT = tuple(f"{SHORT} runs.type={kind} {more}".strip() for kind, more in (
     ("row", "format.abort=1"), ("var", ""), ("row", "transaction.timestamps=1"), ("var", "format.abort=1"),
-    ("fix", ""), ("row", "logging=1 backup=incremental"), ("row", "format.abort=1 logging=1")))
+    ("fix", ""), ("row", "logging=1 backup=1 backup.incremental=block"), ("row", "format.abort=1 logging=1")))
 FORMAT_STRESS = ("runs.timer=6 format.abort=1", "runs.timer=6")
 
 

@@ -102,6 +102,8 @@ class Peer:
         env["PYTHONPATH"] = HERE
         env["PYTHONDONTWRITEBYTECODE"] = "1"
         env["LC_ALL"] = "C.UTF-8"
+        # Some tests look for upstream's tools in the git repository around them: that is not this one.
+        env["GIT_CEILING_DIRECTORIES"] = os.path.dirname(self.scratch)
         if self.extension:
             env["WTKMS_SUITE_EXTENSION"] = self.extension
             env["WTKMS_SUITE_ENCRYPTION"] = self.encryption
