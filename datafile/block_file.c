@@ -4,7 +4,7 @@
 #include "datafile/block_file.h"
 
 #include "datafile/block_scan.h"
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  */
 #include "datafile/log_file.h"
 
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 #include "datafile/extent_list.h"
 #include "datafile/log_scan.h"
 

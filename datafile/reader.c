@@ -3,7 +3,7 @@
  */
 #include "datafile/reader.h"
 
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <sys/stat.h>
 

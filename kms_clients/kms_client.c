@@ -126,6 +126,24 @@ kms_client_key(const KMS_CLIENT *client)
     return (client->key_id);
 }
 
+static const HTTP_OPTIONS *
+network(const KMS_CLIENT *client)
+{
+    return (client->provider->network == NULL ? NULL : client->provider->network(client->options));
+}
+
+int64_t
+kms_client_timeout(const KMS_CLIENT *client)
+{
+    return (network(client) == NULL ? 0 : network(client)->timeout);
+}
+
+int64_t
+kms_client_retry_for(const KMS_CLIENT *client)
+{
+    return (network(client) == NULL ? 0 : network(client)->retry_for);
+}
+
 bool
 kms_client_can_unwrap(const KMS_CLIENT *client)
 {

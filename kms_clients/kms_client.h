@@ -83,6 +83,11 @@ const char *kms_client_provider(const KMS_CLIENT *client);
  * "local:HEX", for `publickey` "publickey:HEX". Owned by the client. */
 const char *kms_client_key(const KMS_CLIENT *client);
 
+/* kms_client_timeout, kms_client_retry_for -- Milliseconds that the entry gives one call, and how long an open
+ * of the database retries UNAVAILABLE; 0 for a provider without a network. */
+int64_t kms_client_timeout(const KMS_CLIENT *client);
+int64_t kms_client_retry_for(const KMS_CLIENT *client);
+
 /* kms_client_can_unwrap -- False for `publickey`: its private half is elsewhere. */
 bool kms_client_can_unwrap(const KMS_CLIENT *client);
 

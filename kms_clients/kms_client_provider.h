@@ -7,6 +7,7 @@
 #ifndef WTKMS_KMS_CLIENTS_KMS_CLIENT_PROVIDER_H
 #define WTKMS_KMS_CLIENTS_KMS_CLIENT_PROVIDER_H
 
+#include "kms_clients/http.h"
 #include "kms_clients/kms_client.h"
 
 typedef struct {
@@ -26,6 +27,7 @@ typedef struct {
 
     /* Optional. Without matches, identifiers are compared byte by byte; without unwrap the provider
      * only wraps; without describe the state is KMS_KEY_UNKNOWN. */
+    const HTTP_OPTIONS *(*network)(const void *options); /* of a service behind a network */
     bool (*matches)(const void *state, const char *key_id);
     int (*unwrap)(void *state, int timeout_ms, const KMS_CONTEXT *context,
       const KMS_RECORDED *recorded, SECRET **plaintextp, STATUS *status) WTKMS_CHECKED;

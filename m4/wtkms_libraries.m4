@@ -16,6 +16,8 @@ AC_DEFUN([WTKMS_LIBRARIES], [
   PKG_CHECK_MODULES([BSON], [libbson-static-1.0 >= 1.23])
   # Its inline functions do not pass our warnings: a system header is not ours to mend.
   BSON_CFLAGS=`AS_ECHO(["$BSON_CFLAGS"]) | sed 's/-I/-isystem /g'`
+  # From 7.84 on its first use is safe in a program with threads.
+  PKG_CHECK_MODULES([CURL], [libcurl >= 7.85])
   PKG_CHECK_MODULES([YAML], [yaml-0.1 >= 0.2.5])
   PKG_CHECK_MODULES([ISAL], [libisal >= 2.30])
   # Only the benchmarks measure against it.
@@ -38,6 +40,7 @@ AC_DEFUN([WTKMS_LIBRARIES], [
 AC_DEFUN([WTKMS_SUMMARY], [
   wtkms_openssl_version=`$PKG_CONFIG --modversion libcrypto`
   wtkms_bson_version=`$PKG_CONFIG --modversion libbson-static-1.0`
+  wtkms_curl_version=`$PKG_CONFIG --modversion libcurl`
   wtkms_yaml_version=`$PKG_CONFIG --modversion yaml-0.1`
   wtkms_isal_version=`$PKG_CONFIG --modversion libisal`
   AC_MSG_NOTICE([
@@ -47,6 +50,7 @@ AC_DEFUN([WTKMS_SUMMARY], [
     linker flags    $WTKMS_LDFLAGS
     OpenSSL         $wtkms_openssl_version
     libbson         $wtkms_bson_version (static)
+    libcurl         $wtkms_curl_version
     libyaml         $wtkms_yaml_version (static)
     ISA-L           $wtkms_isal_version
     CUnit           $have_cunit (make check needs it)

@@ -4,7 +4,7 @@
 #include "test/datafile/fixture.h"
 
 #include "crypto/unit.h"
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
  */
 #include "test/datafile/walked.h"
 
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <fcntl.h>
 #include <stdio.h>

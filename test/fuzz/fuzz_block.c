@@ -7,7 +7,7 @@
  * there is inside it.
  */
 #include "datafile/block_file.h"
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <sys/mman.h>
 

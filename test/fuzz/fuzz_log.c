@@ -5,7 +5,7 @@
  * bit 1, tolerant of a damaged descriptor. The rest is the file. Beside what the sanitizers see: records
  * and gaps cover the file without a gap, and a unit is inside its record.
  */
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 #include "datafile/log_file.h"
 
 #include <sys/mman.h>

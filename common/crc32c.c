@@ -1,7 +1,7 @@
 /*
- * datafile/crc32c.c -- CRC32C by ISA-L. See crc32c.h.
+ * common/crc32c.c -- CRC32C by ISA-L. See crc32c.h.
  */
-#include "datafile/crc32c.h"
+#include "common/crc32c.h"
 
 #include <isa-l/crc.h>
 
