@@ -129,19 +129,21 @@ kms_client_key(const KMS_CLIENT *client)
 static const HTTP_OPTIONS *
 network(const KMS_CLIENT *client)
 {
-    return (client->provider->network == NULL ? NULL : client->provider->network(client->options));
+    static const HTTP_OPTIONS none;
+
+    return (client->provider->network == NULL ? &none : client->provider->network(client->options));
 }
 
 int64_t
 kms_client_timeout(const KMS_CLIENT *client)
 {
-    return (network(client) == NULL ? 0 : network(client)->timeout);
+    return (network(client)->timeout);
 }
 
 int64_t
 kms_client_retry_for(const KMS_CLIENT *client)
 {
-    return (network(client) == NULL ? 0 : network(client)->retry_for);
+    return (network(client)->retry_for);
 }
 
 bool
