@@ -3,10 +3,10 @@
  */
 #include "datafile/block_file.h"
 
-#include "datafile/block_scan.h"
 #include "common/crc32c.h"
+#include "datafile/block_scan.h"
+#include "datafile/walk_common.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,42 +14,7 @@
 #define DESCRIPTOR_LEN 16
 #define DESCRIPTOR_CHECKSUM 8
 
-#define BLOCK_CHECKSUM_OFFSET 32
 #define BLOCK_FLAG_WHOLE 0x01
-
-/*
- * How much may be read in vain. Remains of overwritten blocks cost a checksum that does not fit, some
- * of them in any old file; only a file made for it costs more than this.
- */
-#define COST_FREE ((uint64_t)1024 * 1024 * 1024)
-#define COST_FACTOR 64
-
-static uint16_t
-get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le16toh(v));
-}
-
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le64toh(v));
-}
 
 bool
 block_file_is(const uint8_t *start, size_t len)
@@ -173,7 +138,7 @@ static int
 count_cost(BLOCK_FILE *file, uint64_t cost, STATUS *status)
 {
     file->wasted += cost;
-    if (file->wasted <= COST_FREE || (file->wasted - COST_FREE) / COST_FACTOR <= file->size)
+    if (walk_common_cost_ok(file->wasted, file->size))
         return (0);
     return (status_set(status, STATUS_CORRUPT, "block-walk-cost",
       "%s holds so many false starts of blocks that looking at it would not end",

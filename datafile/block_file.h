@@ -32,10 +32,11 @@
 #define BLOCK_MAGIC 120897u
 #define BLOCK_ALLOCATION_MIN 512u
 #define BLOCK_ALLOCATION_MAX (128u * 1024 * 1024)
-#define BLOCK_HEADERS_LEN 40    /* page header and block header */
-#define BLOCK_CHECKSUM_SHORT 64 /* what the CRC covers where it does not cover all */
-#define BLOCK_UNIT_OFFSET 44    /* of a unit in its block */
-#define BLOCK_HEAD 128          /* bytes of a block that a headers-only walk has */
+#define BLOCK_HEADERS_LEN 40     /* page header and block header */
+#define BLOCK_CHECKSUM_OFFSET 32 /* of the CRC in its block */
+#define BLOCK_CHECKSUM_SHORT 64  /* what the CRC covers where it does not cover all */
+#define BLOCK_UNIT_OFFSET 44     /* of a unit in its block */
+#define BLOCK_HEAD 128           /* bytes of a block that a headers-only walk has */
 
 #define BLOCK_PAGE_COMPRESSED 0x01
 #define BLOCK_PAGE_ENCRYPTED 0x08
@@ -113,8 +114,9 @@ typedef struct {
 } BLOCK_METADATA;
 
 /*
- * Called in order of offset; what they are given is good until they return. Any may be NULL. 0 goes
- * on, WALK_STOP ends the walk with success, a STATUS_CLASS with that error.
+ * Called in order of offset; what they are given is good until they return, a block's image until
+ * metadata, which is called right behind the block that it is in, has returned. Any may be NULL. 0
+ * goes on, WALK_STOP ends the walk with success, a STATUS_CLASS with that error.
  */
 typedef struct {
     int (*block)(void *context, const BLOCK *block, STATUS *status);

@@ -5,6 +5,7 @@
 
 #include "datafile/block_scan.h"
 #include "datafile/extent_list.h"
+#include "datafile/walk_common.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,10 +25,8 @@ progress(WALK *walk, uint64_t done)
 {
     if (walk->handler->progress == NULL)
         return;
-    if (done < walk->file->size && done - walk->reported < READER_CHUNK)
-        return;
-    walk->reported = done;
-    walk->handler->progress(walk->handler->context, done, walk->file->size);
+    if (walk_common_due(done, walk->file->size, &walk->reported))
+        walk->handler->progress(walk->handler->context, done, walk->file->size);
 }
 
 static int

@@ -6,41 +6,18 @@
 #include "common/crc32c.h"
 #include "datafile/extent_list.h"
 #include "datafile/log_scan.h"
+#include "datafile/walk_common.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECKSUM_OFFSET 4
 #define DESCRIPTOR_LEN 32
 #define ALIGNMENT_MAX (1024u * 1024)
 #define PADDING_LAST 0xab
 
 #define RECORD_TYPE_SYSTEM 4
 #define OPERATION_PREVIOUS_LSN 8
-
-/* As for blocks: see block_file.c. */
-#define COST_FREE ((uint64_t)1024 * 1024 * 1024)
-#define COST_FACTOR 64
-
-static uint16_t
-get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le16toh(v));
-}
-
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
 
 bool
 log_file_is(const uint8_t *start, size_t len)
@@ -53,7 +30,6 @@ int
 log_file_open(LOG_FILE *file, int fd, const char *name, bool tolerant, STATUS *status)
 {
     const uint8_t *p;
-    uint64_t limit;
     uint32_t crc, length;
     size_t got;
     bool complete;
@@ -74,17 +50,16 @@ log_file_open(LOG_FILE *file, int fd, const char *name, bool tolerant, STATUS *s
     }
     if (got == DESCRIPTOR_LEN) {
         length = get32(p);
-        crc = get32(p + CHECKSUM_OFFSET);
+        crc = get32(p + LOG_RECORD_CHECKSUM_OFFSET);
         file->version = get16(p + 20);
-        memcpy(&limit, p + 24, sizeof(limit));
-        file->size_limit = le64toh(limit);
+        file->size_limit = get64(p + 24);
         complete = false;
         if (length >= LOG_FILE_ALIGNMENT_MIN && length <= ALIGNMENT_MAX &&
             (length & (length - 1)) == 0) {
             uint32_t found;
 
-            if ((ret = reader_checksum(
-                   &file->reader, 0, length, CHECKSUM_OFFSET, &complete, &found, status)) != 0)
+            if ((ret = reader_checksum(&file->reader, 0, length, LOG_RECORD_CHECKSUM_OFFSET,
+                   &complete, &found, status)) != 0)
                 return (ret);
             if (complete && found == crc) {
                 file->alignment = length;
@@ -226,17 +201,17 @@ log_scan_verify(LOG_FILE *file, uint64_t offset, bool *validp, LOG_RECORD *recor
     recordp->length = get32(p);
     recordp->flags = get16(p + 8);
     recordp->mem_length = get32(p + 12);
-    stored = get32(p + CHECKSUM_OFFSET);
+    stored = get32(p + LOG_RECORD_CHECKSUM_OFFSET);
     plausible = log_scan_plausible(p);
     if (recordp->length <= LOG_RECORD_HEADER_LEN || recordp->length > file->size - offset ||
         (!plausible && recordp->length > READER_VIEW_MAX))
         return (0);
-    if ((ret = reader_checksum(
-           &file->reader, offset, recordp->length, CHECKSUM_OFFSET, &complete, &crc, status)) != 0)
+    if ((ret = reader_checksum(&file->reader, offset, recordp->length, LOG_RECORD_CHECKSUM_OFFSET,
+           &complete, &crc, status)) != 0)
         return (ret);
     if (!complete || crc != stored) {
         file->wasted += recordp->length;
-        if (file->wasted <= COST_FREE || (file->wasted - COST_FREE) / COST_FACTOR <= file->size)
+        if (walk_common_cost_ok(file->wasted, file->size))
             return (0);
         return (status_set(status, STATUS_CORRUPT, "log-walk-cost",
           "%s holds so many false starts of records that looking at it would not end",

@@ -4,6 +4,7 @@
 #include "datafile/log_file.h"
 
 #include "datafile/log_scan.h"
+#include "datafile/walk_common.h"
 
 #include <string.h>
 
@@ -28,10 +29,8 @@ progress(WALK *walk, uint64_t done)
 {
     if (walk->handler->progress == NULL)
         return;
-    if (done < walk->file->size && done - walk->reported < READER_CHUNK)
-        return;
-    walk->reported = done;
-    walk->handler->progress(walk->handler->context, done, walk->file->size);
+    if (walk_common_due(done, walk->file->size, &walk->reported))
+        walk->handler->progress(walk->handler->context, done, walk->file->size);
 }
 
 static int
