@@ -1,0 +1,7 @@
+/*
+ * test/rotation/test_reencrypt_main.c -- What the program runs.
+ */
+#include "test/rotation/test_reencrypt.h"
+
+const TEST_SUITE test_suites[] = {
+  {"balance", balance_tests}, {NULL, NULL}};
