@@ -15,7 +15,8 @@
 const TEST_SUITE test_suites[] = {{"first", tests_first}, {"encode", tests_encode},
   {"mac", tests_mac}, {"secret", tests_secret}, {"xaes", tests_xaes}, {"unit", tests_unit},
   {"slot pool", tests_slot_pool}, {"streams", tests_streams}, {"threads", tests_threads},
-  {"memory", tests_memory}, {"rsa", tests_rsa}, {"fault", tests_fault}, {NULL, NULL}};
+  {"memory", tests_memory}, {"rsa", tests_rsa}, {"rsa_sign", tests_rsa_sign},
+  {"fault", tests_fault}, {NULL, NULL}};
 
 static void
 die(const char *what)

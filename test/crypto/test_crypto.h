@@ -17,7 +17,7 @@
 
 extern const TEST tests_first[], tests_encode[], tests_mac[], tests_memory[], tests_secret[],
   tests_xaes[], tests_unit[], tests_slot_pool[], tests_streams[], tests_threads[], tests_rsa[],
-  tests_fault[];
+  tests_rsa_sign[], tests_fault[];
 
 /* A vector file under test/vectors: records of "name = hex", parted by empty lines. */
 #define VECTOR_FIELDS 8
