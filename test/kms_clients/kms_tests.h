@@ -10,6 +10,7 @@
 extern const TEST kms_client_tests[];
 extern const TEST local_tests[];
 extern const TEST publickey_tests[];
+extern const TEST json_tests[];
 extern const TEST jwt_tests[];
 
 /* The bytes 0 to 31 as a key file, and what names them; see vectors.py. */
