@@ -6,6 +6,7 @@
 #include "extension/connection.h"
 
 #include "common/file.h"
+#include "extension/access_check.h"
 #include "extension/home_proof.h"
 #include "extension/host_config.h"
 #include "extension/refusal.h"
@@ -26,9 +27,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KMS_TIMEOUT_MS 10000
-#define RETRY_FOR_MS (5 * 60 * 1000)
-
 struct connection {
     HOST_ABI abi;
     HOST_LOG *log;
@@ -38,13 +36,16 @@ struct connection {
     int home_fd;
     KEYRING *keyring;
     WATCHER *watcher;
+    ACCESS_CHECK *access_check;
     atomic_uint references;
     bool library; /* unit_cipher_library_open was called */
     int64_t started_at;
     char last_warning[64]; /* id of what the watcher complained of last */
 
-    pthread_mutex_t state_mutex; /* one writer of wtkms.state at a time; guards the next member */
+    pthread_mutex_t state_mutex; /* one writer of wtkms.state at a time; guards the next members */
     int64_t state_generation;    /* what wtkms.state says */
+    STATE_FILE_CHECK *checks;    /* the last ones of access */
+    size_t check_count;
 
     /* Guards adding to keys, and the list of encryptors. Never held during I/O of the keystore. */
     pthread_mutex_t mutex;
@@ -112,6 +113,8 @@ state_write(CONNECTION *connection, bool closing)
     content.started_at = connection->started_at;
     content.updated_at = now_ms();
     content.closed_at = closing ? content.updated_at : 0;
+    content.checks = connection->checks;
+    content.check_count = connection->check_count;
     /* One allocation for all texts: four for each scope. */
     opened = calloc(connection->settings->scope_count, sizeof(*opened) + 4 * size);
     if (opened != NULL) {
@@ -134,6 +137,92 @@ state_write(CONNECTION *connection, bool closing)
     connection->state_generation = generation;
     keyring_release_keystore(connection->keyring, keystore);
     (void)pthread_mutex_unlock(&connection->state_mutex);
+}
+
+/* --- the check of access */
+
+static void
+free_checks(STATE_FILE_CHECK *checks, size_t count)
+{
+    size_t i;
+
+    for (i = 0; checks != NULL && i < count; i++) {
+        free(checks[i].scope);
+        free(checks[i].provider);
+        free(checks[i].key_id);
+        free(checks[i].status_class);
+        free(checks[i].message);
+    }
+    free(checks);
+}
+
+static bool
+copy_result(STATE_FILE_CHECK *check, const ACCESS_RESULT *result)
+{
+    char line[sizeof(result->status.message) + sizeof(result->status.hint) + 64] = "";
+    bool ok = result->status_class == STATUS_OK;
+
+    if (!ok)
+        (void)status_format(&result->status, line, sizeof(line));
+    check->time = result->time;
+    check->ms = result->ms;
+    check->scope = strdup(result->scope);
+    check->provider = strdup(result->provider);
+    check->key_id = strdup(result->key_id);
+    check->status_class = strdup(ok ? "ok" : status_class_name(result->status_class));
+    check->message = strdup(line);
+    return (check->scope != NULL && check->provider != NULL && check->key_id != NULL &&
+            check->status_class != NULL && check->message != NULL);
+}
+
+/* What was found goes to wtkms.state; without memory the file says what it said before. */
+static void
+report_access(void *context, const ACCESS_RESULT *results, size_t count)
+{
+    CONNECTION *connection = context;
+    STATE_FILE_CHECK *checks, *old;
+    size_t i, old_count;
+
+    if ((checks = calloc(count + 1, sizeof(*checks))) == NULL)
+        return;
+    for (i = 0; i < count; i++)
+        if (!copy_result(&checks[i], &results[i])) {
+            free_checks(checks, i + 1);
+            return;
+        }
+    (void)pthread_mutex_lock(&connection->state_mutex);
+    old = connection->checks;
+    old_count = connection->check_count;
+    connection->checks = checks;
+    connection->check_count = count;
+    (void)pthread_mutex_unlock(&connection->state_mutex);
+    free_checks(old, old_count);
+    state_write(connection, false);
+}
+
+static const KEYSTORE *
+hold_for_access(void *context)
+{
+    return (keyring_hold_keystore(((CONNECTION *)context)->keyring));
+}
+
+static void
+release_for_access(void *context, const KEYSTORE *keystore)
+{
+    keyring_release_keystore(((CONNECTION *)context)->keyring, keystore);
+}
+
+static int
+start_access_check(CONNECTION *connection, STATUS *status)
+{
+    ACCESS_CHECK_HOST host = {.settings = connection->settings,
+      .log = host_log_sink(connection->log),
+      .hold = hold_for_access,
+      .release = release_for_access,
+      .report = report_access,
+      .context = connection};
+
+    return (access_check_start(&host, &connection->access_check, status));
 }
 
 /* --- data keys */
@@ -314,8 +403,7 @@ open_keyring(CONNECTION *connection, STATUS *status)
 
     writes = host_writes(connection->home_fd);
     options.log = host_log_sink(connection->log);
-    options.kms_timeout_ms = KMS_TIMEOUT_MS;
-    options.retry_for_ms = RETRY_FOR_MS;
+    options.retry_for_ms = KEYRING_RETRY_CONFIGURED;
     options.read_only = !writes;
     options.defer_repair = true; /* a keystore that fails the proof must not reach the copies */
     if ((ret = home_proof_classify(connection->home_fd, connection->settings, &proof, status)) !=
@@ -431,6 +519,8 @@ connection_open(WT_CONNECTION *wt_conn, const HOST_ABI *abi, HOST_LOG *log, WT_C
     if (keyring_source(connection->keyring) != KEYRING_EPHEMERAL &&
         (ret = watcher_start(watch, connection, &connection->watcher, status)) != 0)
         goto err;
+    if ((ret = start_access_check(connection, status)) != 0)
+        goto err;
     *connectionp = connection;
     return (0);
 
@@ -448,11 +538,13 @@ connection_release(CONNECTION *connection)
     if (connection == NULL ||
         atomic_fetch_sub_explicit(&connection->references, 1, memory_order_acq_rel) != 1)
         return;
+    access_check_stop(connection->access_check);
     watcher_stop(connection->watcher);
     if (connection->watcher != NULL)
         state_write(connection, true);
     keyring_close(connection->keyring);
     data_keys_free(connection->keys);
+    free_checks(connection->checks, connection->check_count);
     if (connection->library)
         unit_cipher_library_close();
     settings_free(connection->settings);

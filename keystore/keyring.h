@@ -30,9 +30,12 @@ typedef enum {
     KEYRING_EPHEMERAL
 } KEYRING_SOURCE;
 
+/* For retry_for_ms: what each entry says. */
+#define KEYRING_RETRY_CONFIGURED (-1)
+
 typedef struct {
     const LOG *log;       /* warnings that are no errors; may be NULL */
-    int kms_timeout_ms;   /* of one call to a key service */
+    int kms_timeout_ms;   /* of one call to a key service; 0: what its entry says */
     int64_t retry_for_ms; /* how long UNAVAILABLE is retried; 0: one try */
     bool defer_repair; /* the caller proves the keystore first, then calls keyring_repair_copies */
     bool read_only;    /* never write, never make a lock file */
@@ -50,7 +53,7 @@ int keyring_locate(int home_fd, const SETTINGS *settings, bool *foundp, KEYRING_
 /*
  * keyring_open -- Open the keystore of a home: unwrap every scope's master keys in parallel through the
  *     configured recipients that match the recorded ones (the first that opens wins; others that
- *     failed are one warning), check payloads, commitments, MACs, seal and settings->expect, unwrap
+ *     failed are one warning; while UNAVAILABLE is retried each failing class is one warning), check payloads, commitments, MACs, seal and settings->expect, unwrap
  *     all data keys. home_fd is duplicated; settings must outlive the keyring. From a mirror nothing
  *     is written: the caller proves it with a unit, then calls keyring_adopt. A partial mirror is
  *     refused. Unless read_only, copies and mirror that are behind are written again; when that fails
@@ -145,7 +148,7 @@ int keyring_wrap_data_key(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_D
 /*
  * keyring_new_master -- Inside an edit: a new active master key for a scope, wrapped for every
  *     configured recipient and proved, with timeout_ms a call and retries of UNAVAILABLE until
- *     retry_for_ms. The scope's data keys are wrapped again; the old master key, when there is one,
+ *     retry_for_ms (0 and KEYRING_RETRY_CONFIGURED as in KEYRING_OPTIONS). The scope's data keys are wrapped again; the old master key, when there is one,
  *     stays as retired until the next write. The file's lock is held meanwhile.
  */
 int keyring_new_master(KEYRING *keyring, KEYSTORE *keystore, const char *scope, int timeout_ms,

@@ -151,7 +151,7 @@ ensure_scope(KEYRING *keyring, KEYSTORE *keystore, const char *keyid, STATUS *st
           keyid);
         return (0);
     }
-    if (timeout_ms > KEYRING_SHORT_TRY_MS)
+    if (timeout_ms == 0 || timeout_ms > KEYRING_SHORT_TRY_MS)
         timeout_ms = KEYRING_SHORT_TRY_MS;
     return (keyring_new_master(keyring, keystore, keyid, timeout_ms, 0, status));
 }

@@ -22,6 +22,7 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_DOUBLINGS 7
 #define BACKOFF_MAX_MS 10000
+#define CALL_DEFAULT_MS 10000 /* of an entry without a timeout: there is no network */
 
 static int64_t
 monotonic_ms(void)
@@ -57,6 +58,24 @@ back_off(unsigned attempt, int64_t end)
     pause.tv_nsec = (long)(step % 1000) * 1000000;
     (void)nanosleep(&pause, NULL);
     return (true);
+}
+
+/* --- what the caller or else the entry says */
+
+static int
+call_timeout(const KMS_CLIENT *client, int timeout_ms)
+{
+    int64_t own = kms_client_timeout(client);
+
+    return (timeout_ms != 0 ? timeout_ms : own != 0 ? (int)own : CALL_DEFAULT_MS);
+}
+
+/* The moment, in monotonic_ms, until which a client's UNAVAILABLE is tried again. */
+static int64_t
+retry_end(const KMS_CLIENT *client, int64_t start, int64_t retry_for_ms)
+{
+    return (start + (retry_for_ms == KEYRING_RETRY_CONFIGURED ? kms_client_retry_for(client)
+                                                              : retry_for_ms));
 }
 
 /* --- the clients of one scope */
@@ -108,7 +127,8 @@ open_clients(const KEYRING *keyring, const SETTINGS *settings, const char *scope
 typedef struct {
     KMS_CLIENT *client;
     size_t recipient;
-    bool is_final; /* its answer will not change by asking again */
+    int64_t end;   /* of tries, in monotonic_ms */
+    bool is_final; /* its answer will not change by asking again, or its time is up */
 } ATTEMPT;
 
 /* "aws arn:aws:kms:..., local local:1f2e": appended to a list that has room for it. */
@@ -176,8 +196,9 @@ try_one(const KEYRING *keyring, const KEYSTORE *keystore, const ATTEMPT *attempt
     int ret;
 
     memcpy(context.keystore_uuid, keystore->uuid, sizeof(context.keystore_uuid));
-    if ((ret = kms_client_unwrap(attempt->client, keyring->options.kms_timeout_ms, &context,
-           &recorded, &payload, status)) != 0)
+    if ((ret = kms_client_unwrap(attempt->client,
+           call_timeout(attempt->client, keyring->options.kms_timeout_ms), &context, &recorded,
+           &payload, status)) != 0)
         return (ret);
     ret = payload_open(payload, keystore->uuid, master->id, master->scope, &job->key, status);
     secret_free(payload);
@@ -186,10 +207,28 @@ try_one(const KEYRING *keyring, const KEYSTORE *keystore, const ATTEMPT *attempt
     return (ret);
 }
 
+/* One line for each class: what a database that does not come up is waiting for. */
+static void
+tell_retry(const KEYRING *keyring, const KEYRING_JOB *job, const ATTEMPT *attempt,
+  const STATUS *status, unsigned *toldp)
+{
+    char line[sizeof(status->message) + sizeof(status->hint) + 64];
+    int64_t left = attempt->end - monotonic_ms();
+
+    if ((*toldp & 1u << status->status_class) != 0)
+        return;
+    *toldp |= 1u << status->status_class;
+    log_printf(keyring->options.log, LOG_WARNING,
+      "scope \"%s\" of the keystore waits for %s %s (%s), for up to %lld more seconds: %s",
+      job->master->scope, job->master->recipients[attempt->recipient].provider,
+      job->master->recipients[attempt->recipient].key_id, status_class_name(status->status_class),
+      (long long)(left + 999) / 1000, status_format(status, line, sizeof(line)));
+}
+
 /* All that are not final, once. */
 static int
 try_all(const KEYRING *keyring, const KEYSTORE *keystore, ATTEMPT *attempts, size_t count,
-  KEYRING_JOB *job, bool *may_retryp)
+  KEYRING_JOB *job, unsigned *toldp, bool *may_retryp)
 {
     STATUS one;
     size_t i;
@@ -202,8 +241,11 @@ try_all(const KEYRING *keyring, const KEYSTORE *keystore, ATTEMPT *attempts, siz
         status_clear(&one);
         if ((ret = try_one(keyring, keystore, &attempts[i], job, &one)) == 0)
             break;
-        attempts[i].is_final = ret != STATUS_UNAVAILABLE;
-        *may_retryp |= !attempts[i].is_final;
+        attempts[i].is_final = ret != STATUS_UNAVAILABLE || monotonic_ms() >= attempts[i].end;
+        if (!attempts[i].is_final) {
+            *may_retryp = true;
+            tell_retry(keyring, job, &attempts[i], &one, toldp);
+        }
         /* The first recipient's failure is the one that is told and that gives the class. */
         if (job->status.status_class == STATUS_OK)
             job->status = one;
@@ -228,8 +270,9 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
     CLIENTS *clients;
     ATTEMPT attempts[KEYSTORE_RECIPIENTS_MAX * KEYSTORE_RECIPIENTS_MAX] = {0};
     size_t count;
-    int64_t end = monotonic_ms() + retry_for_ms;
-    unsigned tries = 0;
+    int64_t start = monotonic_ms(), end = start;
+    unsigned tries = 0, told = 0;
+    size_t i;
     bool may_retry;
 
     status_clear(&job->status);
@@ -242,14 +285,21 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
                      ? (int)clients->failure.status_class
                      : nothing_matches(clients, job->master, &job->status);
     else {
+        for (i = 0; i < count; i++) {
+            attempts[i].end = retry_end(attempts[i].client, start, retry_for_ms);
+            if (attempts[i].end > end)
+                end = attempts[i].end;
+        }
         do {
-            job->ret = try_all(keyring, keystore, attempts, count, job, &may_retry);
+            job->ret = try_all(keyring, keystore, attempts, count, job, &told, &may_retry);
         } while (job->ret != 0 && may_retry && back_off(tries++, end));
         if (job->ret == 0)
             warn_opened(keyring, job);
         else
-            job->ret = (int)status_add(
-              &job->status, "so scope \"%s\" of the keystore is closed", job->master->scope);
+            job->ret = (int)status_add(&job->status,
+              "so scope \"%s\" of the keystore is closed (%s, tried for %lld seconds)",
+              job->master->scope, status_class_name(job->status.status_class),
+              (long long)(monotonic_ms() - start) / 1000);
     }
     close_clients(clients);
 }
@@ -380,21 +430,23 @@ add_recipient(KEYSTORE_MASTER *master, const KMS_CLIENT *client, KMS_WRAPPED *wr
 
 static int
 wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master,
-  const SECRET *payload, int timeout_ms, int64_t end, size_t *openerp, STATUS *status)
+  const SECRET *payload, int timeout_ms, int64_t retry_for_ms, size_t *openerp, STATUS *status)
 {
     KMS_CONTEXT context = {.master_key_id = master->id, .scope = master->scope};
     KMS_WRAPPED wrapped;
     KMS_CLIENT *client;
     KEYSTORE_RECIPIENT *recipient;
+    int64_t end, start = monotonic_ms();
     size_t i;
-    int ret;
+    int ret, timeout;
 
     memcpy(context.keystore_uuid, keystore->uuid, sizeof(context.keystore_uuid));
     *openerp = SIZE_MAX;
     for (i = 0; i < clients->scope->count; i++) {
         client = clients->clients[i];
-        if ((ret = wrap_and_retry(client, timeout_ms, end, &context, payload, &wrapped, status)) !=
-            0)
+        timeout = call_timeout(client, timeout_ms);
+        end = retry_end(client, start, retry_for_ms);
+        if ((ret = wrap_and_retry(client, timeout, end, &context, payload, &wrapped, status)) != 0)
             return (ret);
         ret = add_recipient(master, client, &wrapped, &recipient, status);
         kms_wrapped_release(&wrapped);
@@ -402,7 +454,7 @@ wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master
             return (ret);
         if (!kms_client_can_unwrap(client))
             continue;
-        if ((ret = prove(client, timeout_ms, end, &context, recipient, payload, status)) != 0)
+        if ((ret = prove(client, timeout, end, &context, recipient, payload, status)) != 0)
             return (ret);
         if (*openerp == SIZE_MAX)
             *openerp = i;
@@ -436,8 +488,8 @@ keyring_wrap_master(const KEYRING *keyring, const SETTINGS *settings, const KEYS
     }
     if ((ret = payload_new(keystore->uuid, master->id, master->scope, key, &payload, status)) !=
           0 ||
-        (ret = wrap_for_all(keystore, clients, &work_master, payload, timeout_ms,
-           monotonic_ms() + retry_for_ms, openerp, status)) != 0)
+        (ret = wrap_for_all(keystore, clients, &work_master, payload, timeout_ms, retry_for_ms,
+           openerp, status)) != 0)
         goto err;
     keystore_clear_recipients(master);
     master->recipients = work_master.recipients;

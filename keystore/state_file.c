@@ -42,6 +42,33 @@ append_opened(bson_t *doc, const STATE_FILE_CONTENT *content)
     return (ok && bson_append_array_end(doc, &list));
 }
 
+static bool
+append_checks(bson_t *doc, const STATE_FILE_CONTENT *content)
+{
+    const STATE_FILE_CHECK *check;
+    bson_t list, item;
+    const char *key;
+    char buf[16];
+    size_t i;
+    bool ok;
+
+    ok = bson_append_array_begin(doc, "checks", -1, &list);
+    for (i = 0; ok && i < content->check_count; i++) {
+        check = &content->checks[i];
+        (void)bson_uint32_to_string((uint32_t)i, &key, buf, sizeof(buf));
+        ok = bson_append_document_begin(&list, key, -1, &item) &&
+             append_text(&item, "scope", check->scope) &&
+             append_text(&item, "provider", check->provider) &&
+             append_text(&item, "keyId", check->key_id) &&
+             append_text(&item, "class", check->status_class) &&
+             append_text(&item, "message", check->message) &&
+             bson_append_int64(&item, "time", -1, check->time) &&
+             bson_append_int64(&item, "ms", -1, check->ms) &&
+             bson_append_document_end(&list, &item);
+    }
+    return (ok && bson_append_array_end(doc, &list));
+}
+
 int
 state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *status)
 {
@@ -59,7 +86,7 @@ state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *status)
           bson_append_int64(&doc, "startedAt", -1, content->started_at) &&
           bson_append_int64(&doc, "updatedAt", -1, content->updated_at) &&
           bson_append_int64(&doc, "closedAt", -1, content->closed_at) &&
-          append_opened(&doc, content)) ||
+          append_opened(&doc, content) && append_checks(&doc, content)) ||
         (json = bson_as_relaxed_extended_json(&doc, &len)) == NULL) {
         ret = status_set(status, STATUS_INTERNAL, "state-encode", STATE_FILE ": cannot be encoded");
         goto err;
@@ -132,6 +159,50 @@ get_opened(const bson_t *doc, STATE_FILE_CONTENT *content)
     return (true);
 }
 
+static bool
+get_check(const bson_t *item, STATE_FILE_CHECK *check)
+{
+    check->scope = get_text(item, "scope");
+    check->provider = get_text(item, "provider");
+    check->key_id = get_text(item, "keyId");
+    check->status_class = get_text(item, "class");
+    check->message = get_text(item, "message");
+    check->time = get_number(item, "time");
+    check->ms = get_number(item, "ms");
+    return (check->scope != NULL && check->provider != NULL && check->key_id != NULL &&
+            check->status_class != NULL && check->message != NULL);
+}
+
+static bool
+get_checks(const bson_t *doc, STATE_FILE_CONTENT *content)
+{
+    bson_iter_t iter, child;
+    const uint8_t *data;
+    uint32_t len;
+    size_t count = 0;
+    bson_t item;
+
+    if (!bson_iter_init_find(&iter, doc, "checks") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+        !bson_iter_recurse(&iter, &child))
+        return (true);
+    while (bson_iter_next(&child))
+        count++;
+    if (count == 0)
+        return (true);
+    if ((content->checks = calloc(count, sizeof(*content->checks))) == NULL)
+        return (false);
+    (void)bson_iter_recurse(&iter, &child);
+    while (bson_iter_next(&child)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(&child))
+            continue;
+        bson_iter_document(&child, &len, &data);
+        if (bson_init_static(&item, data, len) &&
+            !get_check(&item, &content->checks[content->check_count++]))
+            return (false);
+    }
+    return (true);
+}
+
 int
 state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
 {
@@ -165,8 +236,8 @@ state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
     content->started_at = get_number(doc, "startedAt");
     content->updated_at = get_number(doc, "updatedAt");
     content->closed_at = get_number(doc, "closedAt");
-    if (!get_opened(doc, content) || content->uuid == NULL || content->node == NULL ||
-        content->module_version == NULL || content->engine_version == NULL)
+    if (!get_opened(doc, content) || !get_checks(doc, content) || content->uuid == NULL ||
+        content->node == NULL || content->module_version == NULL || content->engine_version == NULL)
         goto no_memory;
     *contentp = content;
     content = NULL;
@@ -196,6 +267,14 @@ state_file_free(STATE_FILE_CONTENT *content)
         free(content->opened[i].credential);
     }
     free(content->opened);
+    for (i = 0; i < content->check_count; i++) {
+        free(content->checks[i].scope);
+        free(content->checks[i].provider);
+        free(content->checks[i].key_id);
+        free(content->checks[i].status_class);
+        free(content->checks[i].message);
+    }
+    free(content->checks);
     free(content->uuid);
     free(content->node);
     free(content->module_version);

@@ -2,7 +2,7 @@
  * keystore/state_file.h -- HOME/wtkms.state: what the host that has the home open tells others.
  *
  * Layer: keystore. Written by the extension at open, when it takes a new generation of the keystore
- * into use, and at close; read by wtkms. JSON, never sealed and never believed for anything but
+ * into use, after each check of access, and at close; read by wtkms. JSON, never sealed and never believed for anything but
  * information: whoever can write the home can write this file. Thread-safe: no shared state.
  */
 #ifndef WTKMS_KEYSTORE_STATE_FILE_H
@@ -24,6 +24,17 @@ typedef struct {
     char *credential;
 } STATE_FILE_OPENED;
 
+/* The last check of one recipient. */
+typedef struct {
+    char *scope;
+    char *provider;
+    char *key_id;
+    char *status_class; /* "ok", or as status_class_name says */
+    char *message;      /* of a failure, with its hint and id */
+    int64_t time;       /* when it was asked */
+    int64_t ms;         /* how long that took */
+} STATE_FILE_CHECK;
+
 typedef struct {
     int64_t pid;
     char *uuid; /* of the keystore, text */
@@ -35,6 +46,8 @@ typedef struct {
     int64_t closed_at;         /* 0 while open */
     STATE_FILE_OPENED *opened; /* which recipient opened each scope */
     size_t opened_count;
+    STATE_FILE_CHECK *checks; /* of access, by the running host */
+    size_t check_count;
 } STATE_FILE_CONTENT;
 
 /*

@@ -19,8 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern const TEST settings_tests[], format_tests[], seal_tests[], mirror_tests[], keyring_tests[],
-  change_tests[], copies_tests[], crash_tests[], unlock_tests[], state_tests[], threads_tests[];
+extern const TEST access_tests[], settings_tests[], format_tests[], seal_tests[], mirror_tests[],
+  keyring_tests[], change_tests[], copies_tests[], crash_tests[], unlock_tests[], state_tests[],
+  threads_tests[];
 
 /* A home of its own with a key file, and what is needed to open it. */
 typedef struct {

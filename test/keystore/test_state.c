@@ -22,6 +22,9 @@ test_round_trip(void)
     char scope[] = "default", provider[] = "local", key[] = "local:1", credential[] = "/k",
          bad[] = "\xff", empty[] = "", uuid[] = "u", node[] = "n\n\"", version[] = "1";
     STATE_FILE_OPENED opened[2] = {{scope, provider, key, credential}, {scope, bad, empty, NULL}};
+    char class[] = "unavailable", ok[] = "ok", message[] = "no answer; look (kms-unavailable)";
+    STATE_FILE_CHECK checks[2] = {{scope, provider, key, class, message, 1700000000002, 10000},
+      {scope, bad, key, ok, empty, 3, 4}};
     STATE_FILE_CONTENT content = {.pid = 12,
                          .uuid = uuid,
                          .node = node,
@@ -32,7 +35,9 @@ test_round_trip(void)
                          .updated_at = 1700000000001,
                          .closed_at = 0,
                          .opened = opened,
-                         .opened_count = 2},
+                         .opened_count = 2,
+                         .checks = checks,
+                         .check_count = 2},
                        *read;
     HOME home;
     STATUS status;
@@ -56,9 +61,20 @@ test_round_trip(void)
     CU_ASSERT_STRING_EQUAL(read->opened[0].key_id, "local:1");
     CU_ASSERT_STRING_EQUAL(read->opened[1].provider, "");
     CU_ASSERT_STRING_EQUAL(read->opened[1].credential, "");
+    CU_ASSERT_EQUAL_FATAL(read->check_count, 2);
+    CU_ASSERT_STRING_EQUAL(read->checks[0].scope, "default");
+    CU_ASSERT_STRING_EQUAL(read->checks[0].provider, "local");
+    CU_ASSERT_STRING_EQUAL(read->checks[0].key_id, "local:1");
+    CU_ASSERT_STRING_EQUAL(read->checks[0].status_class, "unavailable");
+    CU_ASSERT_STRING_EQUAL(read->checks[0].message, message);
+    CU_ASSERT_EQUAL(read->checks[0].time, 1700000000002);
+    CU_ASSERT_EQUAL(read->checks[0].ms, 10000);
+    CU_ASSERT_STRING_EQUAL(read->checks[1].provider, "");
+    CU_ASSERT_STRING_EQUAL(read->checks[1].status_class, "ok");
     state_file_free(read);
     /* The next one, without recipients, replaces it. */
     content.opened_count = 0;
+    content.check_count = 0;
     content.closed_at = 5;
     CHECK_OK(state_file_write(home.fd, &content, &status));
     read = read_state(&home);
@@ -73,7 +89,9 @@ static void
 test_other_content(void)
 {
     static const char *const odd[] = {"{}", "{\"pid\": \"x\", \"uuid\": 5, \"opened\": 7}",
-      "{\"opened\": [1, {}, {\"scope\": 3}], \"new field\": [1, {\"a\": 2}]}", "{\"opened\": []}"};
+      "{\"opened\": [1, {}, {\"scope\": 3}], \"new field\": [1, {\"a\": 2}]}", "{\"opened\": []}",
+      "{\"checks\": 3}", "{\"checks\": [2, {}, {\"time\": \"x\", \"class\": 5}]}",
+      "{\"checks\": []}"};
     static const char *const broken[] = {"", "{", "[", "x", "{\"a\": }", "\xff"};
     HOME home;
     STATUS status;
@@ -108,7 +126,8 @@ test_other_content(void)
 static void
 test_no_memory(void)
 {
-    static const char text[] = "{\"opened\": [{\"scope\": \"s\"}, {\"scope\": \"t\"}]}";
+    static const char text[] = "{\"opened\": [{\"scope\": \"s\"}, {\"scope\": \"t\"}], "
+                               "\"checks\": [{\"scope\": \"s\"}, {\"class\": \"ok\"}]}";
     HOME home;
     STATUS status;
     STATE_FILE_CONTENT *content;
