@@ -180,7 +180,9 @@ run_command(const CLI_COMMAND *command, const OPTIONS *options)
         print_version();
         return (CLI_DONE);
     }
-    if (options->operand_count != command->operand_count) {
+    if (options->operand_count < command->operand_count ||
+        (options->operand_count > command->operand_count &&
+          strstr(command->operands, "...") == NULL)) {
         (void)status_set(&status, STATUS_REFUSED, "usage", "%s takes %s: %zu given", command->name,
           command->operands, options->operand_count);
         (void)status_hint(&status, "\"wtkms %s --help\" tells more", command->name);

@@ -27,8 +27,8 @@ typedef struct {
 
 typedef struct {
     const char *name;             /* one or two words; NULL ends the table */
-    const char *operands;         /* for the help: "HOME DEST" */
-    size_t operand_count;         /* exactly so many */
+    const char *operands;         /* for the help: "HOME DEST"; "..." in it: more may follow */
+    size_t operand_count;         /* exactly so many, or at least */
     const char *summary;          /* for the list of commands */
     const char *help;             /* paragraphs for --help; lines of at most 79 bytes */
     bool prometheus;              /* knows that format */
@@ -46,8 +46,11 @@ int cmd_abi(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_check(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_init(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_key_remove(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keygen(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_keystore_fork(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_show(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -58,6 +61,9 @@ int cmd_status(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 
 extern const OPTIONS_ENTRY cmd_check_options[];
 extern const OPTIONS_ENTRY cmd_init_options[];
+extern const OPTIONS_ENTRY cmd_key_prune_options[];
+extern const OPTIONS_ENTRY cmd_key_remove_options[];
+extern const OPTIONS_ENTRY cmd_keystore_fork_options[];
 extern const OPTIONS_ENTRY cmd_keystore_recover_options[];
 extern const OPTIONS_ENTRY cmd_keystore_restore_options[];
 extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];

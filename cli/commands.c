@@ -47,6 +47,17 @@ const CLI_COMMAND cli_commands[] = {
     false, cmd_rotate_data_options, cmd_rotate_data},
   {"key list", "HOME", 1, "List master keys and data keys of a home.",
     "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
+  {"key prune", "HOME [COPY...]", 1, "Retire data keys that nothing uses any more.",
+    "Reads every block and log record of the home and of the copies named, and retires the\n"
+    "versions that no unit is under, never the active ones. Retired keys are dropped by the\n"
+    "next write of the keystore. What cannot be read whole is named, and then every key stays:\n"
+    "exit code 4. Copies that are not named, or are being made now, are not known to it.",
+    false, cmd_key_prune_options, cmd_key_prune},
+  {"key remove", "HOME", 1, "Destroy the data keys of one keyid.",
+    "Refused while a file has a unit under them: drop the tables and take a checkpoint first.\n"
+    "The keystore, its copies, WiredTiger.config and the previous generation lose the keys.\n"
+    "The host must be stopped, and the keyid be typed, or given by --yes.",
+    false, cmd_key_remove_options, cmd_key_remove},
   {"keystore show", "HOME|FILE", 1, "Print all that a keystore says in clear, as JSON.",
     "Reads a home's keystore, or a backup of one, without any key.", false, NULL,
     cmd_keystore_show},
@@ -54,6 +65,11 @@ const CLI_COMMAND cli_commands[] = {
     "Writes the new file DEST durably, never over an existing one. With --config the\n"
     "keystore is opened first, so that a backup is known to be good.",
     false, NULL, cmd_keystore_backup},
+  {"keystore fork", "HOME", 1, "Make the keystore of a cloned volume one of its own.",
+    "A new uuid with the old one as parent, and new master keys wrapped for the recipients of\n"
+    "the configuration. The data keys stay, as the files are under them. Run it in the clone,\n"
+    "with the clone's configuration, before its first start. The host must be stopped.",
+    false, cmd_keystore_fork_options, cmd_keystore_fork},
   {"keystore restore", "HOME", 1, "Put a backup of the keystore back.",
     "The backup must be of the home's own line of keys (its uuid), hold every data key that\n"
     "the home's files use, open through the configuration's key service, and decrypt a unit\n"

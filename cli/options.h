@@ -32,6 +32,8 @@ typedef struct {
     const char *keyid;
     bool all;
     bool plan;
+    bool running;
+    const char *yes;
     bool wait;
     int64_t timeout; /* seconds; 0: not given */
     const char *private_key;

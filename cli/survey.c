@@ -11,8 +11,10 @@
 #include "datafile/log_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What the walkers' callbacks share. */
 typedef struct {
@@ -22,6 +24,7 @@ typedef struct {
     bool full, first_unit;
     bool turtle, metadata; /* seen */
     const HOME_FILE *home_file;
+    int home_fd;
     uint32_t allocation;
 } WALK;
 
@@ -230,6 +233,14 @@ walk_log(WALK *walk, const HOME_FILE *file, STATUS *status)
 }
 
 static bool
+is_link(int home_fd, const char *path)
+{
+    struct stat sb;
+
+    return (fstatat(home_fd, path, &sb, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(sb.st_mode));
+}
+
+static bool
 ends_with(const char *text, const char *end)
 {
     size_t len = strlen(text), end_len = strlen(end);
@@ -272,6 +283,18 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
         if (ends_with(file->name, ".wt")) {
             start_file(walk, file);
             problem(walk, 0, "no WiredTiger file, by its start: it was not copied whole");
+        }
+        break;
+    case HOME_SPECIAL:
+        /* Sockets and pipes hold nothing; what has gone meanwhile is no link either. */
+        if (walk->survey->dangling == NULL && is_link(walk->home_fd, file->path))
+            walk->survey->dangling = output_format("%s", file->path);
+        break;
+    case HOME_OWN_OTHER:
+        if (strncmp(file->name, "wtkms.reencrypt", 15) == 0) {
+            start_file(walk, file);
+            problem(
+              walk, 0, "a re-encryption was not finished: \"wtkms reencrypt\" goes on with it");
         }
         break;
     default:
@@ -339,6 +362,7 @@ survey_home(const TARGET *target, bool full, bool first_unit, SURVEY *survey, ST
     memset(survey, 0, sizeof(*survey));
     memset(&walk, 0, sizeof(walk));
     walk.survey = survey;
+    walk.home_fd = target->fd;
     walk.full = full;
     walk.first_unit = first_unit;
     if ((ret = survey_log_path(target, &log_path, status)) != 0)
@@ -379,6 +403,7 @@ survey_release(SURVEY *survey)
     }
     free(survey->files);
     free(survey->evidence);
+    free(survey->dangling);
     memset(survey, 0, sizeof(*survey));
 }
 

@@ -46,6 +46,7 @@ typedef struct {
     uint64_t clear_records;
     uint64_t plain_tables; /* files without a unit that have clear pages */
     uint64_t problems;
+    char *dangling;  /* a link that leads nowhere, or NULL: a volume may be missing */
     bool incomplete; /* data, but no WiredTiger.wt or nothing that says where its root is */
 } SURVEY;
 

@@ -130,10 +130,10 @@ list_configured(const ROTATION *rotation, const char *scope, char **listp, STATU
  * A scope that the configuration does not name would be wrapped for the recipients of `kms:`: a
  * tenant's keys for others than the tenant.
  */
-static int
-check_scope(const ROTATION *rotation, const char *scope, STATUS *status)
+int
+rotate_check_scope(const SETTINGS *settings, const char *scope, STATUS *status)
 {
-    if (strcmp(settings_scope_of(rotation->settings, scope)->name, scope) == 0)
+    if (strcmp(settings_scope_of(settings, scope)->name, scope) == 0)
         return (0);
     (void)status_set(status, STATUS_CONFIG, "rotate-scope-unconfigured",
       "keyid \"%s\" has a master key of its own in the keystore, but no keys in the configuration",
@@ -198,7 +198,7 @@ for_masters(const ROTATION *rotation, KEYRING *keyring, const KEYSTORE *keystore
         if (!is_concerned(rotation, &keystore->masters[i]))
             continue;
         scope = keystore->masters[i].scope;
-        if ((ret = check_scope(rotation, scope, status)) != 0 ||
+        if ((ret = rotate_check_scope(rotation->settings, scope, status)) != 0 ||
             (ret = add_step(result, scope, &step, status)) != 0 ||
             (ret = list_recorded(&keystore->masters[i], &step->old_recipients, status)) != 0)
             return (ret);
@@ -321,30 +321,51 @@ write_change(const ROTATION *rotation, KEYRING *keyring, const char *operation, 
     return (keyring_update(keyring, text, rotation->options->reason, edit, context, status));
 }
 
-static int
-run(int home_fd, const SETTINGS *openers, const ROTATION *rotation, const char *operation,
+int
+rotate_masters(KEYRING *keyring, KEYSTORE *keystore, const SETTINGS *settings,
+  const ROTATE_OPTIONS *options, ROTATE_RESULT *result, STATUS *status)
+{
+    ROTATION rotation = {
+      .settings = settings, .options = options, .is_new_master = true, .result = result};
+
+    return (for_masters(&rotation, keyring, keystore, keystore, status));
+}
+
+int
+rotate_open(int home_fd, const SETTINGS *openers, const ROTATE_OPTIONS *options, KEYRING **keyringp,
   STATUS *status)
 {
-    const ROTATE_OPTIONS *options = rotation->options;
     /* Copies that are behind are brought in step by the write itself; a failure writes nothing. */
     KEYRING_OPTIONS keyring_options = {.log = options->log,
       .kms_timeout_ms = options->kms_timeout_ms,
       .retry_for_ms = options->retry_for_ms,
       .defer_repair = true,
       .read_only = options->plan};
+    int ret;
+
+    if ((ret = keyring_open(home_fd, openers, &keyring_options, keyringp, status)) != 0)
+        return (ret);
+    if (keyring_source(*keyringp) == KEYRING_FROM_FILE)
+        return (0);
+    keyring_close(*keyringp);
+    *keyringp = NULL;
+    (void)status_set(status, STATUS_REFUSED, "rotate-mirror",
+      "the home has only the copy of its keystore in WiredTiger.config");
+    return (status_hint(status, "\"wtkms init HOME\" puts the keystore back"));
+}
+
+static int
+run(int home_fd, const SETTINGS *openers, const ROTATION *rotation, const char *operation,
+  STATUS *status)
+{
+    const ROTATE_OPTIONS *options = rotation->options;
     ROTATE_RESULT *result = rotation->result;
     const KEYSTORE *keystore;
     KEYRING *keyring = NULL;
     int ret;
 
-    if ((ret = keyring_open(home_fd, openers, &keyring_options, &keyring, status)) != 0)
+    if ((ret = rotate_open(home_fd, openers, options, &keyring, status)) != 0)
         return (ret);
-    if (keyring_source(keyring) != KEYRING_FROM_FILE) {
-        (void)status_set(status, STATUS_REFUSED, "rotate-mirror",
-          "the home has only the copy of its keystore in WiredTiger.config");
-        ret = status_hint(status, "\"wtkms init HOME\" puts the keystore back");
-        goto err;
-    }
     if (!options->plan && (ret = write_change(rotation, keyring, operation, status)) != 0)
         goto err;
     keystore = keyring_hold_keystore(keyring);

@@ -73,4 +73,19 @@ int rotate_data(int home_fd, const SETTINGS *settings, const char *keyid,
 /* rotate_release -- Free what a result holds. Allowed on one that is zeroed or released. */
 void rotate_release(ROTATE_RESULT *result);
 
+/* --- for the other files of rotation/ */
+
+/* rotate_open -- Open a home's own keystore as a rotation does; a mirror alone is refused. The caller
+ * closes *keyringp. */
+int rotate_open(int home_fd, const SETTINGS *openers, const ROTATE_OPTIONS *options,
+  KEYRING **keyringp, STATUS *status) WTKMS_CHECKED;
+
+/* rotate_check_scope -- STATUS_CONFIG when a scope of the keystore has no recipients of its own in the
+ * configuration: it would be wrapped for others than the tenant. */
+int rotate_check_scope(const SETTINGS *settings, const char *scope, STATUS *status) WTKMS_CHECKED;
+
+/* rotate_masters -- Inside an edit: a new master key for every scope, as rotate_master makes it. */
+int rotate_masters(KEYRING *keyring, KEYSTORE *keystore, const SETTINGS *settings,
+  const ROTATE_OPTIONS *options, ROTATE_RESULT *result, STATUS *status) WTKMS_CHECKED;
+
 #endif
