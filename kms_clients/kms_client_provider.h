@@ -35,6 +35,9 @@ typedef struct {
       STATUS *status) WTKMS_CHECKED;
 } KMS_PROVIDER;
 
+extern const KMS_PROVIDER kms_azure;
+extern const KMS_PROVIDER kms_aws;
+extern const KMS_PROVIDER kms_kmip;
 extern const KMS_PROVIDER kms_local;
 extern const KMS_PROVIDER kms_publickey;
 
