@@ -54,6 +54,7 @@ int cmd_keystore_fork(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CH
 int cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_show(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_reencrypt(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_cmk(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_data(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_master(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -66,6 +67,7 @@ extern const OPTIONS_ENTRY cmd_key_remove_options[];
 extern const OPTIONS_ENTRY cmd_keystore_fork_options[];
 extern const OPTIONS_ENTRY cmd_keystore_recover_options[];
 extern const OPTIONS_ENTRY cmd_keystore_restore_options[];
+extern const OPTIONS_ENTRY cmd_reencrypt_options[];
 extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];
 extern const OPTIONS_ENTRY cmd_rotate_data_options[];
 extern const OPTIONS_ENTRY cmd_rotate_master_options[];

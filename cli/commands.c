@@ -45,6 +45,13 @@ const CLI_COMMAND cli_commands[] = {
     "One keyid, or all. A running database uses them within seconds; what was written before\n"
     "stays readable under the old ones.",
     false, cmd_rotate_data_options, cmd_rotate_data},
+  {"reencrypt", "HOME", 1, "Rewrite all that is not under the active data keys, in place.",
+    "Every page and log record, live or stale, whose data key is not the active one of its\n"
+    "keyid is encrypted again where it stands; sizes stay. The database must be stopped, and\n"
+    "cannot start meanwhile. After a kill at any point the same command goes on; Ctrl-C stops\n"
+    "where all is in order. Exit code 4: something stayed as it was, and is named.\n"
+    "Afterwards take a new full backup: incremental ones do not know what changed.",
+    false, cmd_reencrypt_options, cmd_reencrypt},
   {"key list", "HOME", 1, "List master keys and data keys of a home.",
     "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
   {"key prune", "HOME [COPY...]", 1, "Retire data keys that nothing uses any more.",

@@ -32,6 +32,8 @@ typedef struct {
     const char *keyid;
     bool all;
     bool plan;
+    bool finish;
+    int64_t throttle; /* MB a second; 0: not given */
     bool running;
     const char *yes;
     bool wait;

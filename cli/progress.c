@@ -52,9 +52,9 @@ progress_start(const char *what, uint64_t total)
 static void
 draw(PROGRESS *progress, long long now)
 {
-    double done, share;
+    double done, seconds, share;
     int filled, i;
-    char bar[BAR + 1];
+    char bar[BAR + 1], left[32] = "";
 
     done = (double)atomic_load(&progress->done);
     share = progress->total == 0 ? 0 : done / (double)progress->total;
@@ -64,9 +64,11 @@ draw(PROGRESS *progress, long long now)
     for (i = 0; i < BAR; i++)
         bar[i] = i < filled ? '#' : '.';
     bar[BAR] = '\0';
-    (void)fprintf(stderr, "\r%s [%s] %3d%%  %.1f MiB  %.0f MiB/s\033[K", progress->what, bar,
-      (int)(share * 100), done / 1048576,
-      done / 1048576 / ((double)(now - progress->start + 1) / 1e9));
+    seconds = (double)(now - progress->start + 1) / 1e9;
+    if (share > 0)
+        (void)snprintf(left, sizeof(left), "  %.0f s left", seconds / share * (1 - share));
+    (void)fprintf(stderr, "\r%s [%s] %3d%%  %.1f MiB  %.0f MiB/s%s\033[K", progress->what, bar,
+      (int)(share * 100), done / 1048576, done / 1048576 / seconds, left);
     (void)fflush(stderr);
 }
 

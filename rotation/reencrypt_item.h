@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef enum {
     REENCRYPT_BLOCK,    /* a page or overflow item */
@@ -21,9 +22,17 @@ typedef enum {
     REENCRYPT_REMAINS   /* free space to be zeroed: no image, no unit */
 } REENCRYPT_KIND;
 
+/* A file of the home, by its path from there, and the one that was walked. */
+typedef struct {
+    char *path;
+    dev_t device;
+    ino_t inode;
+    bool is_log;
+} REENCRYPT_FILE;
+
 typedef struct {
     REENCRYPT_KIND kind;
-    size_t file; /* whose, for the caller */
+    const REENCRYPT_FILE *file;
     uint64_t offset;
     uint8_t *image; /* the whole block or record; rewritten in place */
     size_t length;

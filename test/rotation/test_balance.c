@@ -211,7 +211,7 @@ test_block(void)
     REENCRYPT_PLAIN plain = {NULL, 0};
     STATUS status;
     uint8_t before[4096], image[4096];
-    REENCRYPT_ITEM item = {REENCRYPT_BLOCK, 0, 8192, image, sizeof(image), BLOCK_UNIT_OFFSET,
+    REENCRYPT_ITEM item = {REENCRYPT_BLOCK, NULL, 8192, image, sizeof(image), BLOCK_UNIT_OFFSET,
       PLAIN_LEN + UNIT_OVERHEAD, NULL, NULL, false};
     int i;
 
@@ -250,8 +250,8 @@ test_record(void)
     REENCRYPT_PLAIN plain = {NULL, 0};
     STATUS status;
     uint8_t before[896], image[896];
-    REENCRYPT_ITEM item = {REENCRYPT_RECORD, 0, 256, image, sizeof(image), LOG_RECORD_UNIT_OFFSET,
-      PLAIN_LEN + UNIT_OVERHEAD, NULL, NULL, false};
+    REENCRYPT_ITEM item = {REENCRYPT_RECORD, NULL, 256, image, sizeof(image),
+      LOG_RECORD_UNIT_OFFSET, PLAIN_LEN + UNIT_OVERHEAD, NULL, NULL, false};
 
     keys_make(&keys);
     item.old_key = keys.old_key;
@@ -285,7 +285,7 @@ metadata(bool cut)
     STATUS status;
     uint8_t before[4096], image[4096], unit[4 + PLAIN_LEN + UNIT_OVERHEAD];
     char hex[2 * sizeof(unit) + 1];
-    REENCRYPT_ITEM item = {REENCRYPT_METADATA, 0, 4096, image, sizeof(image), 200,
+    REENCRYPT_ITEM item = {REENCRYPT_METADATA, NULL, 4096, image, sizeof(image), 200,
       2 * sizeof(unit) - (cut ? 2 : 0), NULL, NULL, false};
     size_t len;
     unsigned i, last;

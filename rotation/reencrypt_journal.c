@@ -1,0 +1,487 @@
+/*
+ * rotation/reencrypt_journal.c -- Writing and replaying batches. See reencrypt_journal.h.
+ */
+#include "rotation/reencrypt_journal.h"
+
+#include "common/crc32c.h"
+#include "crypto/random.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MAGIC "WTKMSREJ"
+#define MAGIC_LEN 8
+#define VERSION 1
+#define HEADER_LEN 64
+#define HEADER_SUMMED 60
+#define ENTRY_LEN 32
+#define VECTORS 192 /* three for each item; at most IOV_MAX */
+
+typedef struct {
+    uint32_t count;
+    uint64_t length;
+    uint32_t checksum;
+} HEADER;
+
+/* One item of a journal that is read. */
+typedef struct {
+    REENCRYPT_KIND kind;
+    uint64_t offset;
+    char path[PATH_MAX];
+    uint8_t *image;
+    size_t length, room;
+} ENTRY;
+
+static uint32_t
+get32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return (le32toh(v));
+}
+
+static uint64_t
+get64(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return (le64toh(v));
+}
+
+static void
+put32(uint8_t *p, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(p, &v, sizeof(v));
+}
+
+static void
+put64(uint8_t *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof(v));
+}
+
+static int
+failed(const char *what, STATUS *status)
+{
+    return (status_set_errno(
+      status, errno, "reencrypt-journal-io", "%s %s", what, REENCRYPT_JOURNAL_FILE));
+}
+
+int
+reencrypt_journal_refuse(int home_fd, STATUS *status)
+{
+    struct stat st;
+
+    if (fstatat(home_fd, REENCRYPT_JOURNAL_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return (errno == ENOENT ? 0 : failed("looking for", status));
+    (void)status_set(status, STATUS_REFUSED, "reencrypt-unfinished",
+      "a re-encryption of this home was interrupted: %s is there", REENCRYPT_JOURNAL_FILE);
+    return (status_hint(status,
+      "\"wtkms reencrypt HOME\" goes on with it, with --finish it only brings the files in order"));
+}
+
+/* --- writing */
+
+int
+reencrypt_write_all(
+  int fd, const char *path, const void *data, size_t len, uint64_t offset, STATUS *status)
+{
+    const uint8_t *p = data;
+    ssize_t n;
+
+    while (len > 0) {
+        if ((n = pwrite(fd, p, len, (off_t)offset)) < 0) {
+            if (errno == EINTR)
+                continue;
+            return (status_set_errno(status, errno, "reencrypt-write",
+              "writing %zu bytes at offset %llu of %s", len, (unsigned long long)offset, path));
+        }
+        p += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return (0);
+}
+
+int
+reencrypt_journal_start(
+  int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN], REENCRYPT_JOURNAL *journal, STATUS *status)
+{
+    int ret;
+
+    memset(journal, 0, sizeof(*journal));
+    journal->home_fd = home_fd;
+    journal->fd = -1;
+    memcpy(journal->uuid, uuid, sizeof(journal->uuid));
+    if ((ret = random_id(&journal->batch, status)) != 0)
+        return (ret);
+    journal->fd = openat(
+      home_fd, REENCRYPT_JOURNAL_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (journal->fd < 0)
+        return (failed("making", status));
+    if (fsync(home_fd) != 0)
+        return (failed("making durable", status));
+    return (0);
+}
+
+static bool
+is_journaled(const REENCRYPT_ITEM *item)
+{
+    return (!item->untouched && item->kind != REENCRYPT_REMAINS);
+}
+
+static uint32_t
+write_header(
+  const REENCRYPT_JOURNAL *journal, const REENCRYPT_ITEM *items, size_t count, uint8_t *header)
+{
+    uint64_t length = HEADER_LEN;
+    uint32_t checksum, journaled = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (is_journaled(&items[i])) {
+            journaled++;
+            length += ENTRY_LEN + strlen(items[i].file->path) + items[i].length;
+        }
+    memset(header, 0, HEADER_LEN);
+    memcpy(header, MAGIC, MAGIC_LEN);
+    put32(header + 8, VERSION);
+    put32(header + 12, journaled);
+    put64(header + 16, length);
+    put64(header + 24, journal->batch);
+    memcpy(header + 32, journal->uuid, KEYSTORE_UUID_LEN);
+    checksum = crc32c(0, header, HEADER_SUMMED);
+    put32(header + HEADER_SUMMED, checksum);
+    return (checksum);
+}
+
+static void
+write_entry(const REENCRYPT_ITEM *item, uint32_t seed, uint8_t *entry)
+{
+    size_t path_len = strlen(item->file->path);
+    uint32_t checksum;
+
+    memset(entry, 0, ENTRY_LEN);
+    put32(entry + 4, item->kind);
+    put64(entry + 8, item->offset);
+    put32(entry + 16, (uint32_t)item->length);
+    put32(entry + 20, (uint32_t)path_len);
+    checksum = crc32c(seed, entry + 4, ENTRY_LEN - 4);
+    checksum = crc32c(checksum, item->file->path, path_len);
+    put32(entry, crc32c(checksum, item->image, item->length));
+}
+
+/* Write what is gathered; *offsetp moves behind it. */
+static int
+flush(int fd, struct iovec *vectors, int count, uint64_t *offsetp, STATUS *status)
+{
+    ssize_t n;
+    int i;
+
+    for (i = 0; i < count;) {
+        if ((n = pwritev(fd, vectors + i, count - i, (off_t)*offsetp)) < 0) {
+            if (errno == EINTR)
+                continue;
+            return (failed("writing", status));
+        }
+        *offsetp += (uint64_t)n;
+        for (; i < count && (size_t)n >= vectors[i].iov_len; i++)
+            n -= (ssize_t)vectors[i].iov_len;
+        if (i < count) {
+            vectors[i].iov_base = (uint8_t *)vectors[i].iov_base + n;
+            vectors[i].iov_len -= (size_t)n;
+        }
+    }
+    return (0);
+}
+
+int
+reencrypt_journal_write(
+  REENCRYPT_JOURNAL *journal, const REENCRYPT_ITEM *items, size_t count, STATUS *status)
+{
+    struct iovec vectors[VECTORS];
+    uint8_t entries[VECTORS / 3][ENTRY_LEN], header[HEADER_LEN];
+    uint64_t offset = HEADER_LEN;
+    uint32_t seed;
+    size_t i;
+    int n = 0, ret;
+
+    journal->batch++;
+    seed = write_header(journal, items, count, header);
+    for (i = 0; i < count; i++) {
+        if (!is_journaled(&items[i]))
+            continue;
+        write_entry(&items[i], seed, entries[n / 3]);
+        vectors[n++] = (struct iovec){entries[n / 3], ENTRY_LEN};
+        vectors[n++] = (struct iovec){items[i].file->path, strlen(items[i].file->path)};
+        vectors[n++] = (struct iovec){items[i].image, items[i].length};
+        if (n == VECTORS) {
+            if ((ret = flush(journal->fd, vectors, n, &offset, status)) != 0)
+                return (ret);
+            n = 0;
+        }
+    }
+    if ((ret = flush(journal->fd, vectors, n, &offset, status)) != 0 ||
+        (ret = reencrypt_write_all(
+           journal->fd, REENCRYPT_JOURNAL_FILE, header, sizeof(header), 0, status)) != 0)
+        return (ret);
+    return (fdatasync(journal->fd) != 0 ? failed("making durable", status) : 0);
+}
+
+static int
+remove_journal(int home_fd, STATUS *status)
+{
+    if (unlinkat(home_fd, REENCRYPT_JOURNAL_FILE, 0) != 0 || fsync(home_fd) != 0)
+        return (failed("removing", status));
+    return (0);
+}
+
+void
+reencrypt_journal_close(REENCRYPT_JOURNAL *journal)
+{
+    if (journal->fd >= 0)
+        (void)close(journal->fd);
+    journal->fd = -1;
+}
+
+int
+reencrypt_journal_remove(REENCRYPT_JOURNAL *journal, STATUS *status)
+{
+    reencrypt_journal_close(journal);
+    return (remove_journal(journal->home_fd, status));
+}
+
+/* --- replaying */
+
+/* False: the file ends before that. */
+static int
+read_all(int fd, void *data, size_t len, uint64_t offset, bool *completep, STATUS *status)
+{
+    uint8_t *p = data;
+    ssize_t n;
+
+    for (*completep = false; len > 0; p += n, len -= (size_t)n, offset += (uint64_t)n) {
+        if ((n = pread(fd, p, len, (off_t)offset)) < 0) {
+            if (errno != EINTR)
+                return (failed("reading", status));
+            n = 0;
+        } else if (n == 0)
+            return (0);
+    }
+    *completep = true;
+    return (0);
+}
+
+/* *completep: a header that is whole, and as many bytes as it says. */
+static int
+read_header(
+  int fd, const uint8_t uuid[KEYSTORE_UUID_LEN], HEADER *header, bool *completep, STATUS *status)
+{
+    uint8_t raw[HEADER_LEN];
+    struct stat st;
+    int ret;
+
+    if (fstat(fd, &st) != 0)
+        return (failed("reading", status));
+    if ((ret = read_all(fd, raw, sizeof(raw), 0, completep, status)) != 0 || !*completep)
+        return (ret);
+    header->checksum = get32(raw + HEADER_SUMMED);
+    *completep =
+      memcmp(raw, MAGIC, MAGIC_LEN) == 0 && crc32c(0, raw, HEADER_SUMMED) == header->checksum;
+    if (!*completep)
+        return (0);
+    if (get32(raw + 8) != VERSION)
+        return (status_set(status, STATUS_REFUSED, "reencrypt-journal-version",
+          "%s has version %u, which this version does not know", REENCRYPT_JOURNAL_FILE,
+          get32(raw + 8)));
+    if (memcmp(raw + 32, uuid, KEYSTORE_UUID_LEN) != 0)
+        return (status_set(status, STATUS_REFUSED, "reencrypt-journal-foreign",
+          "%s belongs to another keystore than this home's", REENCRYPT_JOURNAL_FILE));
+    header->count = get32(raw + 12);
+    header->length = get64(raw + 16);
+    *completep = header->length >= HEADER_LEN && header->length <= (uint64_t)st.st_size;
+    return (0);
+}
+
+/* Read the item at *offsetp, which moves behind it. *completep: its checksum fits. */
+static int
+read_entry(
+  int fd, const HEADER *header, uint64_t *offsetp, ENTRY *entry, bool *completep, STATUS *status)
+{
+    uint8_t raw[ENTRY_LEN], *grown;
+    uint64_t left = header->length - *offsetp;
+    uint32_t checksum;
+    size_t path_len;
+    int ret;
+
+    *completep = false;
+    if (left < ENTRY_LEN)
+        return (0);
+    if ((ret = read_all(fd, raw, sizeof(raw), *offsetp, completep, status)) != 0 || !*completep)
+        return (ret);
+    *completep = false;
+    left -= ENTRY_LEN;
+    entry->kind = (REENCRYPT_KIND)get32(raw + 4);
+    entry->offset = get64(raw + 8);
+    entry->length = get32(raw + 16);
+    path_len = get32(raw + 20);
+    if (path_len == 0 || path_len >= sizeof(entry->path) || left < path_len ||
+        left - path_len < entry->length)
+        return (0);
+    if (entry->length > entry->room) {
+        if ((grown = realloc(entry->image, entry->length)) == NULL)
+            return (status_set_errno(status, ENOMEM, "no-memory",
+              "cannot hold an item of %zu bytes of %s", entry->length, REENCRYPT_JOURNAL_FILE));
+        entry->image = grown;
+        entry->room = entry->length;
+    }
+    *offsetp += ENTRY_LEN;
+    if ((ret = read_all(fd, entry->path, path_len, *offsetp, completep, status)) != 0 ||
+        !*completep)
+        return (ret);
+    entry->path[path_len] = '\0';
+    *offsetp += path_len;
+    if ((ret = read_all(fd, entry->image, entry->length, *offsetp, completep, status)) != 0 ||
+        !*completep)
+        return (ret);
+    *offsetp += entry->length;
+    checksum = crc32c(header->checksum, raw + 4, ENTRY_LEN - 4);
+    checksum = crc32c(checksum, entry->path, path_len);
+    *completep = crc32c(checksum, entry->image, entry->length) == get32(raw);
+    return (0);
+}
+
+static int
+check_all(int fd, const HEADER *header, ENTRY *entry, bool *completep, STATUS *status)
+{
+    uint64_t offset = HEADER_LEN;
+    uint32_t i;
+    int ret;
+
+    for (i = 0; i < header->count; i++)
+        if ((ret = read_entry(fd, header, &offset, entry, completep, status)) != 0 || !*completep)
+            return (ret);
+    *completep = offset == header->length;
+    return (0);
+}
+
+static int
+replay_entry(int file_fd, const ENTRY *entry, REENCRYPT_REPLAY *replay, STATUS *status)
+{
+    uint8_t start[REENCRYPT_ITEM_HEAD];
+    int ret;
+    bool complete;
+
+    if (!reencrypt_item_valid(entry->kind, entry->image, entry->length))
+        return (status_set(status, STATUS_CORRUPT, "reencrypt-journal",
+          "%s holds what is no block and no log record, for offset %llu of %s",
+          REENCRYPT_JOURNAL_FILE, (unsigned long long)entry->offset, entry->path));
+    if (entry->offset > INT64_MAX - entry->length)
+        complete = false;
+    else if ((ret = read_all(file_fd, start, sizeof(start), entry->offset, &complete, status)) != 0)
+        return (ret);
+    if (!complete || !reencrypt_item_fits(entry->kind, entry->image, entry->length, start)) {
+        replay->outdated++;
+        return (0);
+    }
+    replay->written++;
+    return (reencrypt_write_all(
+      file_fd, entry->path, entry->image, entry->length, entry->offset, status));
+}
+
+static int
+leave_file(int *fdp, const char *path, STATUS *status)
+{
+    int ret = 0;
+
+    if (*fdp >= 0 && fdatasync(*fdp) != 0)
+        ret = status_set_errno(status, errno, "reencrypt-write", "making %s durable", path);
+    if (*fdp >= 0)
+        (void)close(*fdp);
+    *fdp = -1;
+    return (ret);
+}
+
+static int
+replay_all(int fd, const HEADER *header,
+  int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
+  ENTRY *entry, REENCRYPT_REPLAY *replay, STATUS *status)
+{
+    uint64_t offset = HEADER_LEN;
+    uint32_t i;
+    char path[PATH_MAX] = "";
+    int file_fd = -1, ret = 0;
+    bool complete;
+
+    for (i = 0; i < header->count; i++) {
+        if ((ret = read_entry(fd, header, &offset, entry, &complete, status)) != 0)
+            break;
+        if (!complete) {
+            ret = status_set(status, STATUS_IO, "reencrypt-journal",
+              "%s reads differently a second time", REENCRYPT_JOURNAL_FILE);
+            break;
+        }
+        if (i == 0 || strcmp(path, entry->path) != 0) {
+            if ((ret = leave_file(&file_fd, path, status)) != 0)
+                break;
+            memcpy(path, entry->path, sizeof(path));
+            if ((ret = open(context, path, &file_fd, status)) != 0)
+                break;
+        }
+        if (file_fd < 0)
+            replay->outdated++;
+        else if ((ret = replay_entry(file_fd, entry, replay, status)) != 0)
+            break;
+    }
+    if (ret == 0)
+        return (leave_file(&file_fd, path, status));
+    if (file_fd >= 0)
+        (void)close(file_fd);
+    return (ret);
+}
+
+int
+reencrypt_journal_replay(int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN],
+  int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
+  REENCRYPT_REPLAY *replay, STATUS *status)
+{
+    ENTRY *entry;
+    HEADER header;
+    int fd, ret;
+
+    memset(replay, 0, sizeof(*replay));
+    fd = openat(home_fd, REENCRYPT_JOURNAL_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return (errno == ENOENT ? 0 : failed("opening", status));
+    replay->found = true;
+    if ((entry = calloc(1, sizeof(*entry))) == NULL) {
+        ret = status_set_errno(status, ENOMEM, "no-memory", "no memory for a journal");
+        goto err;
+    }
+    if ((ret = read_header(fd, uuid, &header, &replay->complete, status)) != 0)
+        goto err;
+    if (replay->complete && (ret = check_all(fd, &header, entry, &replay->complete, status)) != 0)
+        goto err;
+    if (replay->complete &&
+        (ret = replay_all(fd, &header, open, context, entry, replay, status)) != 0)
+        goto err;
+    ret = remove_journal(home_fd, status);
+
+err:
+    if (entry != NULL)
+        free(entry->image);
+    free(entry);
+    (void)close(fd);
+    return (ret);
+}
