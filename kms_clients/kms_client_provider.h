@@ -37,6 +37,7 @@ typedef struct {
 
 extern const KMS_PROVIDER kms_azure;
 extern const KMS_PROVIDER kms_aws;
+extern const KMS_PROVIDER kms_gcp;
 extern const KMS_PROVIDER kms_kmip;
 extern const KMS_PROVIDER kms_local;
 extern const KMS_PROVIDER kms_publickey;
