@@ -3,8 +3,11 @@
  */
 #include "cli/cli.h"
 
+#include "kms_clients/kms_client.h"
+
 int
 main(int argc, char **argv)
 {
+    kms_client_permit_programs();
     return (cli_main(argc, argv));
 }

@@ -131,4 +131,10 @@ int kms_client_key_id_check(const char *provider, const char *key_id, STATUS *st
  */
 int kms_local_key_file_write(const char *path, STATUS *status) WTKMS_CHECKED;
 
+/*
+ * kms_client_permit_programs -- Allow this process to run programs that a configuration of the AWS tools
+ *     names (credential_process). `wtkms` calls it once at its start; a database never does. Thread-safe.
+ */
+void kms_client_permit_programs(void);
+
 #endif
