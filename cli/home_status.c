@@ -5,6 +5,7 @@
 
 #include "cli/keystore_view.h"
 #include "cli/output.h"
+#include "cli/status_keys.h"
 #include "common/file.h"
 
 #include <stdarg.h>
@@ -201,28 +202,35 @@ judge_units(HOME_STATUS *home)
 }
 
 static void
+warn_overdue(HOME_STATUS *home, const char *kind, uint64_t id, const char *of, const char *name,
+  int64_t created, int64_t max_age)
+{
+    char age[OUTPUT_TIME_SIZE];
+
+    if (status_keys_overdue(created, max_age))
+        warn(home, "the %s %016llx of %s %s is overdue for rotation: %s old, the policy says %lldh",
+          kind, (unsigned long long)id, of, name, output_age(created, age),
+          (long long)(max_age / 3600000));
+}
+
+static void
 judge_ages(const TARGET *target, HOME_STATUS *home)
 {
     const KEYSTORE *keystore = home->keystore;
-    const SETTINGS *settings = target->settings;
-    struct timespec ts;
-    int64_t now;
     size_t i;
 
-    if (settings == NULL || keystore == NULL)
+    if (target->settings == NULL || keystore == NULL)
         return;
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
-    now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-    for (i = 0; i < keystore->master_count && settings->policy.master_key_max_age != 0; i++)
-        if (keystore->masters[i].state == KEYSTORE_ACTIVE &&
-            now - keystore->masters[i].created > settings->policy.master_key_max_age)
-            warn(home, "the master key %016llx of scope %s is overdue for rotation",
-              (unsigned long long)keystore->masters[i].id, keystore->masters[i].scope);
-    for (i = 0; i < keystore->data_key_count && settings->policy.data_key_max_age != 0; i++)
-        if (keystore->data_keys[i].state == KEYSTORE_ACTIVE &&
-            now - keystore->data_keys[i].created > settings->policy.data_key_max_age)
-            warn(home, "the data key %016llx of keyid %s is overdue for rotation",
-              (unsigned long long)keystore->data_keys[i].id, keystore->data_keys[i].keyid);
+    home->master_key_max_age = target->settings->policy.master_key_max_age;
+    home->data_key_max_age = target->settings->policy.data_key_max_age;
+    for (i = 0; i < keystore->master_count; i++)
+        if (keystore->masters[i].state == KEYSTORE_ACTIVE)
+            warn_overdue(home, "master key", keystore->masters[i].id, "scope",
+              keystore->masters[i].scope, keystore->masters[i].created, home->master_key_max_age);
+    for (i = 0; i < keystore->data_key_count; i++)
+        if (keystore->data_keys[i].state == KEYSTORE_ACTIVE)
+            warn_overdue(home, "data key", keystore->data_keys[i].id, "keyid",
+              keystore->data_keys[i].keyid, keystore->data_keys[i].created, home->data_key_max_age);
 }
 
 static void

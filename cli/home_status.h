@@ -34,6 +34,8 @@ typedef struct {
     pid_t host_pid;
     STATE_FILE_CONTENT *state; /* or NULL */
 
+    int64_t master_key_max_age, data_key_max_age; /* of the policy, ms; 0: none */
+
     char **warnings;
     size_t warning_count;
     bool unjudged;

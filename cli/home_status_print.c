@@ -5,6 +5,7 @@
 
 #include "cli/keystore_view.h"
 #include "cli/output.h"
+#include "cli/status_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,7 @@ home_status_print_table(const HOME_STATUS *home, FILE *out)
     if (home->keystore != NULL) {
         print_recipients(home, out);
         print_data_keys(home, out);
+        status_keys_table(home, out);
     }
     if (home->survey.count != 0) {
         (void)fprintf(out, "\nUnits (%s%s)\n", units_note(home),
@@ -365,6 +367,7 @@ home_status_print_json(const HOME_STATUS *home, FILE *out, STATUS *status)
     append_mirror(home, &json);
     append_host(home, &json);
     append_files(home, &json);
+    status_keys_json(home, &json);
     output_json_begin_array(&json, "warnings", &list);
     for (i = 0; i < home->warning_count; i++) {
         (void)snprintf(name, sizeof(name), "%u", (unsigned)i);
@@ -466,4 +469,5 @@ home_status_print_prometheus(const HOME_STATUS *home, FILE *out)
     gauge(home, out, "wtkms_keystore_modified_seconds", "When the keystore was last written.",
       home->keystore->modified / 1000);
     print_prometheus_keys(home, out);
+    status_keys_prometheus(home, out);
 }

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -169,6 +170,11 @@ class PruneTest(KeyCase):
         self.assertEqual(sorted(k["version"] for k in result["dataKeys"] if k["retired"]), [2, 3])
         self.assertEqual({v: k["state"] for v, k in self.keys(home).items()},
                          {1: "readable", 2: "retired", 3: "retired", 4: "active"})
+        # Until the next write of the keystore they can be brought back.
+        back = self.copy(home, "back")
+        self.done(wtkms("keystore", "restore", back, "--from", os.path.join(back, "wtkms.keystore.prev"),
+                        "--force", "--reason", "too early", "--config", self.config))
+        self.assertEqual({k["state"] for k in self.keys(back).values()}, {"readable", "active"})
         # They are gone with the next one, and after that there is nothing to do.
         self.assertEqual(self.command("key", "prune", home)["dropped"], 2)
         self.assertEqual(sorted(self.keys(home)), [1, 4])
@@ -235,6 +241,52 @@ class PruneTest(KeyCase):
             if result.code == 0:
                 self.assertEqual(result.json()["dataKeys"][0]["verdict"], "in use")
         self.assertEqual(self.rows_of(home), 3000)
+
+
+class ProgressTest(KeyCase):
+    def test_share_under_each_version(self):
+        home = self.encrypted_home()
+        told = self.status(home)["rotation"]
+        self.assertEqual([(k["keyid"], k["percent"], k["oldestVersion"]) for k in told["keyids"]],
+                         [("default", 100, 1)])
+        self.rotate(home)
+        load(home, "table:u", count=200)
+        told = self.status(home)["rotation"]
+        keyid = told["keyids"][0]
+        self.assertEqual((keyid["activeVersion"], keyid["oldestVersion"]), (2, 1))
+        self.assertTrue(0 < keyid["unitsActive"] < keyid["units"])
+        self.assertEqual(keyid["percent"], 100 * keyid["unitsActive"] // keyid["units"])
+        files = {f["path"]: f for f in told["files"]}
+        self.assertEqual(files["t.wt"]["percent"], 0)
+        self.assertEqual(files["u.wt"]["percent"], 100)
+        self.assertEqual(sum(f["unitsActive"] for f in files.values()), keyid["unitsActive"])
+        text = self.done(wtkms("status", home)).out
+        self.assertRegex(text, r"(?m)^Rotation\n.*OLDEST IN USE.*\ndefault +v2 ")
+        metrics = self.done(wtkms("status", home, "--format", "prometheus")).out
+        self.assertIn(f'wtkms_keyid_units_active{{home="{home}",keyid="default"}} {keyid["unitsActive"]}\n', metrics)
+        self.assertIn(f'wtkms_file_units_behind{{home="{home}",file="t.wt"}} {files["t.wt"]["units"]}\n', metrics)
+        self.assertNotIn('file="u.wt"', metrics)
+        self.assertNotIn("overdue", metrics)
+
+    def test_overdue(self):
+        home = self.encrypted_home()
+        recipients = [f"{{provider: local, keyFile: {self.key}}}"]
+        soon = self.configuration("soon.conf", recipients, more="policy: {dataKeyMaxAge: 1s}\n")
+        late = self.configuration("late.conf", recipients,
+                                  more="policy: {masterKeyMaxAge: 90d, dataKeyMaxAge: 365d}\n")
+        self.assertEqual(self.status(home, "--config", late)["rotation"]["overdue"], [])
+        time.sleep(1.1)
+        overdue = self.status(home, "--config", soon)["rotation"]["overdue"]
+        self.assertEqual([(o["kind"], o["name"], o["maxAgeSeconds"]) for o in overdue],
+                         [("dataKey", "default", 1)])
+        self.assertTrue(1 <= overdue[0]["ageSeconds"] < 120)
+        text = self.done(wtkms("status", home, "--config", soon)).out
+        self.assertRegex(text, r"Warning: +the data key \w+ of keyid default is overdue for rotation: \d+s old")
+        metrics = self.done(wtkms("status", home, "--config", late, "--format", "prometheus")).out
+        self.assertIn(f'wtkms_master_key_overdue{{home="{home}",scope="default"}} 0\n', metrics)
+        metrics = self.done(wtkms("status", home, "--config", soon, "--format", "prometheus")).out
+        self.assertIn(f'wtkms_data_key_overdue{{home="{home}",keyid="default"}} 1\n', metrics)
+        self.assertNotIn("wtkms_master_key_overdue", metrics)
 
 
 class RemoveTest(KeyCase):
