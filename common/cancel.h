@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define CANCEL_POLL_MS 100
 
@@ -18,5 +19,8 @@ void cancel_watch(const atomic_bool *flag);
 
 /* cancel_asked -- Whether this thread is called off. Cheap. */
 bool cancel_asked(void);
+
+/* cancel_sleep -- Sleep so many milliseconds; false, early, when this thread is called off. */
+bool cancel_sleep(int64_t ms);
 
 #endif

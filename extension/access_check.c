@@ -291,8 +291,7 @@ check_main(void *arg)
         (void)pthread_mutex_unlock(&check->mutex);
         run(check);
         /* In step with the first one, which keeps a fleet apart; what was missed is not made up for. */
-        for (next += interval; clock_left(next) == 0;)
-            next += interval * (1 + (clock_ms() - next) / interval);
+        next += interval * ((clock_ms() - next) / interval + 1);
         (void)pthread_mutex_lock(&check->mutex);
     }
     check->ended = true;

@@ -6,6 +6,7 @@
 
 #include "test/testmain.h"
 
+extern const TEST test_access_check[];
 extern const TEST test_host_abi[];
 extern const TEST test_data_keys[];
 extern const TEST test_host_log[];

@@ -448,6 +448,7 @@ static void
 test_cancel(void)
 {
     pthread_t thread;
+    int64_t start;
     void *asked;
 
     CU_ASSERT(!cancel_asked());
@@ -456,11 +457,15 @@ test_cancel(void)
     CU_ASSERT(!cancel_asked());
     atomic_store(&call_off, true);
     CU_ASSERT(cancel_asked());
+    CU_ASSERT(!cancel_sleep(60000));
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, not_called_off, NULL), 0);
     (void)pthread_join(thread, &asked);
     CU_ASSERT_PTR_NULL(asked);
     cancel_watch(NULL);
     CU_ASSERT(!cancel_asked());
+    start = clock_ms();
+    CU_ASSERT(cancel_sleep(150));
+    CU_ASSERT(clock_ms() - start >= 149);
     atomic_store(&call_off, false);
 }
 
