@@ -41,6 +41,7 @@ extern const KMS_PROVIDER kms_gcp;
 extern const KMS_PROVIDER kms_kmip;
 extern const KMS_PROVIDER kms_local;
 extern const KMS_PROVIDER kms_publickey;
+extern const KMS_PROVIDER kms_vault;
 
 /* kms_client_providers -- All of them, ended by NULL. */
 extern const KMS_PROVIDER *const kms_client_providers[];

@@ -11,7 +11,7 @@ class Local(lab.Case):
     def test_round_trip(self):
         wrapped = self.wrapped(self.config)
         self.opens(self.config, wrapped)
-        self.fails(self.lab.unwrap(self.config, wrapped, context={"scope": "other"}), "bad unit")
+        self.fails(self.lab.unwrap(self.config, wrapped, context={"scope": "other"}), "corrupt")
 
     def test_one_client_answers_many(self):
         session = self.lab.session(self.config, "wrap")
