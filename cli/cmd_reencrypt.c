@@ -281,7 +281,6 @@ cmd_reencrypt(CLI *cli, const OPTIONS *options, STATUS *status)
     if ((ret = target_open(options->operands[0], &target, status)) != 0)
         return (ret);
     if ((ret = target_load(&target, options->config, status)) != 0 ||
-        (!options->plan && (ret = target_refuse_running(&target, status)) != 0) ||
         (ret = keyring_open(target.fd, target.settings, &keyring_options, &keyring, status)) != 0 ||
         (ret = reencrypt(&target, options, keyring, &result, status)) != 0)
         goto err;

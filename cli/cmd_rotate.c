@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/target.h"
+#include "datafile/home.h"
 #include "keystore/state_file.h"
 #include "rotation/rotate.h"
 
@@ -336,6 +337,7 @@ rotate(CLI *cli, ROTATE_KIND kind, const OPTIONS *options, STATUS *status)
         (ret = target_open(options->operands[0], &target, status)) != 0)
         return (ret);
     if ((ret = target_load(&target, options->config, status)) != 0 ||
+        (!options->plan && (ret = home_refuse_unfinished(target.fd, status)) != 0) ||
         (ret = run(cli, kind, &target, options, &result, status)) != 0)
         goto err;
     /* What is done is told before the wait; as JSON it is one document, behind it. */

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "common/file.h"
+#include "datafile/home.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,8 +146,10 @@ target_refuse_running(const TARGET *target, STATUS *status)
     int ret;
     bool running;
 
-    if ((ret = target_host_running(target, &running, &pid, status)) != 0 || !running)
+    if ((ret = target_host_running(target, &running, &pid, status)) != 0)
         return (ret);
+    if (!running)
+        return (home_refuse_unfinished(target->fd, status));
     (void)status_set(
       status, STATUS_BUSY, "host-running", "process %ld has %s open", (long)pid, target->path);
     return (status_hint(status, "stop the database first"));

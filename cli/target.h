@@ -47,7 +47,8 @@ void target_close(TARGET *target);
 int target_host_running(
   const TARGET *target, bool *runningp, pid_t *pidp, STATUS *status) WTKMS_CHECKED;
 
-/* target_refuse_running -- STATUS_BUSY when a process has the home open. */
+/* target_refuse_running -- STATUS_BUSY when a process has the home open; STATUS_REFUSED when a re-encryption
+ * of it is unfinished. */
 int target_refuse_running(const TARGET *target, STATUS *status) WTKMS_CHECKED;
 
 #endif

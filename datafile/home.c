@@ -284,3 +284,19 @@ err:
     home_guard_stop(&guard);
     return (ret);
 }
+
+int
+home_refuse_unfinished(int home_fd, STATUS *status)
+{
+    struct stat st;
+
+    if (fstatat(home_fd, HOME_REENCRYPT_JOURNAL, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            return (0);
+        return (status_set_errno(status, errno, "home-read", "%s", HOME_REENCRYPT_JOURNAL));
+    }
+    (void)status_set(status, STATUS_REFUSED, "reencrypt-unfinished",
+      "a re-encryption of this home was interrupted: %s is there", HOME_REENCRYPT_JOURNAL);
+    return (status_hint(status,
+      "\"wtkms reencrypt HOME\" goes on with it; with --finish it only brings the files in order"));
+}

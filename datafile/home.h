@@ -87,6 +87,14 @@ int home_has_data(
   int home_fd, const HOME_OPTIONS *options, HOME_EVIDENCE *evidencep, STATUS *status) WTKMS_CHECKED;
 
 /*
+ * home_refuse_unfinished -- STATUS_REFUSED, "reencrypt-unfinished": the home has the journal of a
+ *     re-encryption that was interrupted, so a block may be half written. Whoever opens a home
+ *     to write to it or to its keystore asks this first. STATUS_IO.
+ */
+#define HOME_REENCRYPT_JOURNAL "wtkms.reencrypt"
+int home_refuse_unfinished(int home_fd, STATUS *status) WTKMS_CHECKED;
+
+/*
  * home_log_path -- The log path in WiredTiger.basecfg, if the application used one. *pathp is NULL when
  *     there is none; the caller frees it. STATUS_IO, STATUS_NO_MEMORY.
  */

@@ -134,6 +134,8 @@ home_proof_classify(int home_fd, const SETTINGS *settings, HOME_PROOF *proof, ST
     int ret;
 
     memset(proof, 0, sizeof(*proof));
+    if ((ret = home_refuse_unfinished(home_fd, status)) != 0)
+        return (ret);
     if ((ret = find_log_path(home_fd, settings, &log_path, status)) != 0)
         return (ret);
     options.log_path = log_path;

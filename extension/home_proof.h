@@ -27,7 +27,7 @@ typedef struct {
 
 /*
  * home_proof_classify -- Which kind of home this is. Looks no further than the first unit it finds.
- *     STATUS_IO.
+ *     STATUS_IO; STATUS_REFUSED while a re-encryption is unfinished.
  */
 int home_proof_classify(
   int home_fd, const SETTINGS *settings, HOME_PROOF *proof, STATUS *status) WTKMS_CHECKED;

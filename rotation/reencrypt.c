@@ -402,7 +402,7 @@ look_and_replay(RUN *run, const uint8_t *uuid, STATUS *status)
         (ret = home_walk(run->home_fd, &home_options, on_file, run, status)) != 0)
         return (ret);
     if (run->options->plan) {
-        ret = reencrypt_journal_refuse(run->home_fd, &refused);
+        ret = home_refuse_unfinished(run->home_fd, &refused);
         run->result->unfinished = ret == STATUS_REFUSED;
         return (0);
     }

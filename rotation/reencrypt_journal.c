@@ -78,19 +78,6 @@ failed(const char *what, STATUS *status)
       status, errno, "reencrypt-journal-io", "%s %s", what, REENCRYPT_JOURNAL_FILE));
 }
 
-int
-reencrypt_journal_refuse(int home_fd, STATUS *status)
-{
-    struct stat st;
-
-    if (fstatat(home_fd, REENCRYPT_JOURNAL_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return (errno == ENOENT ? 0 : failed("looking for", status));
-    (void)status_set(status, STATUS_REFUSED, "reencrypt-unfinished",
-      "a re-encryption of this home was interrupted: %s is there", REENCRYPT_JOURNAL_FILE);
-    return (status_hint(status,
-      "\"wtkms reencrypt HOME\" goes on with it, with --finish it only brings the files in order"));
-}
-
 /* --- writing */
 
 int

@@ -19,10 +19,11 @@
 #ifndef WTKMS_ROTATION_REENCRYPT_JOURNAL_H
 #define WTKMS_ROTATION_REENCRYPT_JOURNAL_H
 
+#include "datafile/home.h"
 #include "keystore/keystore.h"
 #include "rotation/reencrypt_item.h"
 
-#define REENCRYPT_JOURNAL_FILE "wtkms.reencrypt"
+#define REENCRYPT_JOURNAL_FILE HOME_REENCRYPT_JOURNAL
 
 typedef struct {
     int home_fd; /* not owned */
@@ -30,13 +31,6 @@ typedef struct {
     uint64_t batch;
     uint8_t uuid[KEYSTORE_UUID_LEN];
 } REENCRYPT_JOURNAL;
-
-/*
- * reencrypt_journal_refuse -- Whether a home is free of a journal. STATUS_REFUSED, id
- *     "reencrypt-unfinished": it is not, so a batch may be half in place. For all that write to a
- *     home or to its keystore. STATUS_IO.
- */
-int reencrypt_journal_refuse(int home_fd, STATUS *status) WTKMS_CHECKED;
 
 /*
  * reencrypt_journal_start -- Make the journal of a home that has none. The caller closes or

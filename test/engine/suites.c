@@ -5,4 +5,5 @@
 
 const TEST_SUITE test_suites[] = {{"data", data_tests}, {"load", load_tests},
   {"copies", copy_tests}, {"keyids", keyid_tests}, {"recovery", recovery_tests}, {"wt", wt_tests},
-  {"codes", code_tests}, {NULL, NULL}};
+  {"codes", code_tests}, {"rotation", rotation_tests}, {"reencrypt", reencrypt_tests},
+  {NULL, NULL}};

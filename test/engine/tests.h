@@ -13,5 +13,7 @@ extern const TEST keyid_tests[];
 extern const TEST recovery_tests[];
 extern const TEST wt_tests[];
 extern const TEST code_tests[];
+extern const TEST rotation_tests[];
+extern const TEST reencrypt_tests[];
 
 #endif
