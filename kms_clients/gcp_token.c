@@ -15,6 +15,8 @@
 #define GRANT_ASSERTION "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
 #define GRANT_EXCHANGE "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
 #define ACCESS_TOKEN_TYPE "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
+/* Always this, Google's documents say, whatever token_uri is. */
+#define TOKEN_AUDIENCE "https://oauth2.googleapis.com/token"
 #define SUBJECT_MAX (16 * 1024)
 
 static int
@@ -35,7 +37,7 @@ sign_assertion(
     writer = json_writer_new();
     json_put_string(writer, "iss", identity->email);
     json_put_string(writer, "scope", scope);
-    json_put_string(writer, "aud", identity->token_url);
+    json_put_string(writer, "aud", TOKEN_AUDIENCE);
     json_put_int(writer, "iat", now);
     json_put_int(writer, "exp", now + GCP_TOKEN_LIFETIME_S);
     if ((ret = json_writer_finish(writer, &claims, status)) == 0)

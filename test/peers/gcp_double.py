@@ -178,7 +178,7 @@ class Double:
         now = int(self.now())
         token = sign_jwt(self.issuer, {"iss": "https://cluster.test", "sub": "database", "aud": POOL,
                                        "iat": now, "exp": now + lifetime})
-        write_private(os.path.join(folder, "subject"), token + "\n")
+        write_private(os.path.join(folder, "subject"), token)
         write_private(os.path.join(folder, "subject.json"), json.dumps({"id_token": token}))
 
     def now(self):
@@ -212,7 +212,7 @@ class Double:
         if issuer not in self.accounts:
             raise grant("Invalid grant: account not found")
         claims = check_jwt(fields["assertion"], self.accounts[issuer].public_key(), grant)
-        if claims.get("aud") != self.base + "/token":
+        if claims.get("aud") != "https://oauth2.googleapis.com/token":
             raise grant("Invalid JWT: Failed audience check.")
         now = self.now()
         if not (isinstance(claims.get("iat"), int) and isinstance(claims.get("exp"), int) and
