@@ -48,6 +48,7 @@ int cmd_init(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_remove(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_kms_test(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keygen(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_fork(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;

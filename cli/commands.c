@@ -17,7 +17,8 @@ const CLI_COMMAND cli_commands[] = {
     false, cmd_init_options, cmd_init},
   {"status", "PATH", 1, "Say what a home or a copy of one needs to be read.",
     "Needs no key: PATH may be a copy anywhere. With --config it also opens the keystore\n"
-    "through the key service and checks the seal. By default only the headers of blocks and\n"
+    "through the key service and checks the seal; --check asks the key service of each\n"
+    "recipient besides. By default only the headers of blocks and\n"
     "log records are read; --full checks their checksums too. Exit code 4: something could\n"
     "not be judged, the keystore is missing for instance.",
     true, cmd_status_options, cmd_status},
@@ -52,6 +53,11 @@ const CLI_COMMAND cli_commands[] = {
     "where all is in order. Exit code 4: something stayed as it was, and is named.\n"
     "Afterwards take a new full backup: incremental ones do not know what changed.",
     false, cmd_reencrypt_options, cmd_reencrypt},
+  {"kms test", "", 0, "Try the key services of a configuration.",
+    "Describes each key, wraps random bytes and unwraps them again, for every recipient of\n"
+    "every scope, and says what works, how long it took, and for what does not, what to do.\n"
+    "Needs no home and changes nothing. Exit code 1: something did not work.",
+    false, NULL, cmd_kms_test},
   {"key list", "HOME", 1, "List master keys and data keys of a home.",
     "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
   {"key prune", "HOME [COPY...]", 1, "Retire data keys that nothing uses any more.",

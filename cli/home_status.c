@@ -3,6 +3,7 @@
  */
 #include "cli/home_status.h"
 
+#include "cli/home_access.h"
 #include "cli/keystore_view.h"
 #include "cli/output.h"
 #include "cli/status_keys.h"
@@ -15,10 +16,8 @@
 
 #define KMS_TIMEOUT_MS 30000
 
-static void warn(HOME_STATUS *home, const char *fmt, ...) WTKMS_PRINTF(2, 3);
-
-static void
-warn(HOME_STATUS *home, const char *fmt, ...)
+void
+home_status_warn(HOME_STATUS *home, const char *fmt, ...)
 {
     va_list ap;
     char text[2048];
@@ -48,7 +47,7 @@ read_keystore(const TARGET *target, HOME_STATUS *home, STATUS *status)
     if (ret == STATUS_CORRUPT || ret == STATUS_REFUSED || ret == STATUS_IO) {
         home->found = true;
         home->keystore_problem = describe(status);
-        warn(home, "the keystore cannot be read: %s", home->keystore_problem);
+        home_status_warn(home, "the keystore cannot be read: %s", home->keystore_problem);
         home->unjudged = true;
         ret = 0;
     }
@@ -67,24 +66,25 @@ judge_mirror(HOME_STATUS *home)
     if (home->keystore == NULL || home->source != KEYRING_FROM_FILE)
         return;
     if (!home->mirror.has_keystore) {
-        warn(home, MIRROR_FILE " has no copy of the keystore: the engine's backups carry no keys; "
-                               "\"wtkms init\" writes it");
+        home_status_warn(home,
+          MIRROR_FILE " has no copy of the keystore: the engine's backups carry no keys; "
+                      "\"wtkms init\" writes it");
         return;
     }
     if (keystore_decode(home->mirror.keystore, home->mirror.keystore_len, &copy, &status) != 0) {
-        warn(
+        home_status_warn(
           home, "the copy of the keystore in " MIRROR_FILE " cannot be read: %s", status.message);
         return;
     }
     if (memcmp(copy->uuid, home->keystore->uuid, sizeof(copy->uuid)) != 0)
-        warn(home, "the copy in " MIRROR_FILE " is of another keystore");
+        home_status_warn(home, "the copy in " MIRROR_FILE " is of another keystore");
     else if (copy->generation < home->keystore->generation)
-        warn(home,
+        home_status_warn(home,
           "the copy in " MIRROR_FILE " is behind: generation %lld, the keystore has %lld; "
           "\"wtkms init\" writes it anew",
           (long long)copy->generation, (long long)home->keystore->generation);
     else if (copy->partial)
-        warn(home,
+        home_status_warn(home,
           "the copy in " MIRROR_FILE " is partial: the whole keystore does not fit, so keep "
           "backups of it or keystoreCopies");
     keystore_free(copy);
@@ -107,7 +107,7 @@ read_mirror(const TARGET *target, HOME_STATUS *home, STATUS *status)
     if (ret == STATUS_NO_MEMORY)
         return (ret);
     if (ret != 0)
-        warn(home, "%s: %s", MIRROR_FILE, status->message);
+        home_status_warn(home, "%s: %s", MIRROR_FILE, status->message);
     else
         judge_mirror(home);
     return (0);
@@ -134,7 +134,7 @@ check_seal(const TARGET *target, const LOG *log, HOME_STATUS *home, STATUS *stat
     /* Only what was found wrong is a failure; a key service that does not answer proves nothing. */
     home->seal = ret == STATUS_CORRUPT ? SEAL_FAILED : SEAL_NOT_CHECKED;
     home->unjudged = true;
-    warn(home, "the keystore was not opened: %s", home->seal_problem);
+    home_status_warn(home, "the keystore was not opened: %s", home->seal_problem);
     return (0);
 }
 
@@ -146,14 +146,14 @@ look_for_host(const TARGET *target, HOME_STATUS *home, STATUS *status)
     if ((ret = state_file_read(target->fd, &home->state, status)) != 0) {
         if (ret == STATUS_NO_MEMORY)
             return (ret);
-        warn(home, "%s", status->message);
+        home_status_warn(home, "%s", status->message);
     }
     /* A lock file that this user may not read says nothing; a copy's lock is nobody's. */
     if (target_host_running(target, &home->host_running, &home->host_pid, status) != 0)
-        warn(home, "%s, so whether a host is running is not known", status->message);
+        home_status_warn(home, "%s, so whether a host is running is not known", status->message);
     if (home->state != NULL && home->keystore != NULL && home->host_running &&
         home->state->closed_at == 0 && home->state->generation < home->keystore->generation)
-        warn(home, "the host uses generation %lld, the keystore has %lld",
+        home_status_warn(home, "the host uses generation %lld, the keystore has %lld",
           (long long)home->state->generation, (long long)home->keystore->generation);
     return (0);
 }
@@ -168,33 +168,35 @@ judge_units(HOME_STATUS *home)
 
     if (survey->problems != 0) {
         home->unjudged = true;
-        warn(home, "%llu blocks or records do not hold together, so their files may hold more",
+        home_status_warn(home,
+          "%llu blocks or records do not hold together, so their files may hold more",
           (unsigned long long)survey->problems);
     }
     if (survey->incomplete) {
         home->unjudged = true;
-        warn(home,
+        home_status_warn(home,
           "WiredTiger.wt, or the file that says where its root is, is missing: this is not a whole "
           "home");
     }
     if (survey->units != 0 && survey->clear_records != 0)
-        warn(home, "%llu clear records in the log of an encrypted home: the module refuses it",
+        home_status_warn(home,
+          "%llu clear records in the log of an encrypted home: the module refuses it",
           (unsigned long long)survey->clear_records);
     if (survey->units != 0 && !home->found) {
         home->unjudged = true;
-        warn(home, "the data is encrypted and the keystore is missing");
+        home_status_warn(home, "the data is encrypted and the keystore is missing");
     }
     if (home->keystore == NULL)
         return;
     if (survey->has_data && survey->units == 0)
-        warn(home, "there is a keystore, but no page or log record is encrypted");
+        home_status_warn(home, "there is a keystore, but no page or log record is encrypted");
     count = survey_uses(survey, &uses);
     for (i = 0; i < count; i++) {
         key = keystore_data_key(home->keystore, uses[i].data_key_id);
         if (key != NULL && key->state != KEYSTORE_RETIRED)
             continue;
         home->unjudged = true;
-        warn(home, "%llu units are under data key %016llx, which the keystore %s",
+        home_status_warn(home, "%llu units are under data key %016llx, which the keystore %s",
           (unsigned long long)uses[i].units, (unsigned long long)uses[i].data_key_id,
           key == NULL ? "does not have" : "has retired");
     }
@@ -208,8 +210,9 @@ warn_overdue(HOME_STATUS *home, const char *kind, uint64_t id, const char *of, c
     char age[OUTPUT_TIME_SIZE];
 
     if (status_keys_overdue(created, max_age))
-        warn(home, "the %s %016llx of %s %s is overdue for rotation: %s old, the policy says %lldh",
-          kind, (unsigned long long)id, of, name, output_age(created, age),
+        home_status_warn(home,
+          "the %s %016llx of %s %s is overdue for rotation: %s old, the policy says %lldh", kind,
+          (unsigned long long)id, of, name, output_age(created, age),
           (long long)(max_age / 3600000));
 }
 
@@ -238,7 +241,7 @@ judge_engine_lines(HOME_STATUS *home)
 {
     if ((!home->found && home->survey.units == 0) || home->mirror.has_engine_lines)
         return;
-    warn(home,
+    home_status_warn(home,
       MIRROR_FILE "%s: a mongod started without them takes the data for corrupted, and --repair "
                   "would destroy it; \"wtkms init\" writes them",
       home->has_config_file ? " has no lines that load the module" : " is missing");
@@ -277,6 +280,7 @@ home_status_release(HOME_STATUS *home)
     free(home->seal_problem);
     mirror_release(&home->mirror);
     state_file_free(home->state);
+    home_access_release(home);
     for (i = 0; i < home->warning_count; i++)
         free(home->warnings[i]);
     free(home->warnings);

@@ -36,6 +36,11 @@ typedef struct {
 
     int64_t master_key_max_age, data_key_max_age; /* of the policy, ms; 0: none */
 
+    /* Asked now (home_access.h); without that, those of state count. */
+    bool checked_now;
+    STATE_FILE_CHECK *checks;
+    size_t check_count;
+
     char **warnings;
     size_t warning_count;
     bool unjudged;
@@ -49,6 +54,9 @@ typedef struct {
 int home_status_gather(
   const TARGET *target, bool full, const LOG *log, HOME_STATUS *home, STATUS *status) WTKMS_CHECKED;
 void home_status_release(HOME_STATUS *home);
+
+/* home_status_warn -- Add a warning. */
+void home_status_warn(HOME_STATUS *home, const char *fmt, ...) WTKMS_PRINTF(2, 3);
 
 /* home_status_encrypted -- "yes", "no", "empty". */
 const char *home_status_encrypted(const HOME_STATUS *home);

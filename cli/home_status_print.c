@@ -3,6 +3,7 @@
  */
 #include "cli/home_status.h"
 
+#include "cli/home_access.h"
 #include "cli/keystore_view.h"
 #include "cli/output.h"
 #include "cli/status_keys.h"
@@ -119,11 +120,11 @@ print_recipients(const HOME_STATUS *home, FILE *out)
     const KEYSTORE_MASTER *master;
     const KEYSTORE_RECIPIENT *recipient;
     OUTPUT_TABLE *table;
-    char age[OUTPUT_TIME_SIZE];
+    char age[OUTPUT_TIME_SIZE], *access;
     size_t i, r;
 
-    table = output_table_new(
-      "ENCRYPTION KEY ID", "PROVIDER", "CREDENTIAL", "SCOPE", "MASTER KEY", "STATE", "AGE", NULL);
+    table = output_table_new("ENCRYPTION KEY ID", "PROVIDER", "CREDENTIAL", "SCOPE", "MASTER KEY",
+      "STATE", "AGE", "ACCESS", NULL);
     for (i = 0; i < keystore->master_count; i++) {
         master = &keystore->masters[i];
         for (r = 0; r < master->recipient_count; r++) {
@@ -135,6 +136,9 @@ print_recipients(const HOME_STATUS *home, FILE *out)
             output_table_cell(table, "%016llx", (unsigned long long)master->id);
             output_table_cell(table, "%s", keystore_state_name(master->state));
             output_table_cell(table, "%s", output_age(master->created, age));
+            access = home_access_text(home, master->scope, recipient->provider, recipient->key_id);
+            output_table_cell(table, "%s", access);
+            free(access);
         }
     }
     (void)fputc('\n', out);
@@ -366,6 +370,7 @@ home_status_print_json(const HOME_STATUS *home, FILE *out, STATUS *status)
     }
     append_mirror(home, &json);
     append_host(home, &json);
+    home_access_json(home, &json);
     append_files(home, &json);
     status_keys_json(home, &json);
     output_json_begin_array(&json, "warnings", &list);
@@ -414,6 +419,7 @@ print_prometheus_keys(const HOME_STATUS *home, FILE *out)
               master->recipients[r].key_id, "credential", master->recipients[r].credential,
               "master_key", id, NULL);
         }
+    home_access_prometheus(home, out);
     family(out, "wtkms_master_key_created_seconds", "When an active master key was made.");
     for (i = 0; i < keystore->master_count; i++)
         if (keystore->masters[i].state == KEYSTORE_ACTIVE)

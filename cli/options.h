@@ -24,6 +24,8 @@ typedef struct {
     const char *extensions;
     bool uninstall;
     bool full;
+    bool check;
+    const char *trust_key;
     int64_t jobs;
     bool force;
     const char *reason;

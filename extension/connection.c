@@ -141,21 +141,6 @@ state_write(CONNECTION *connection, bool closing)
 
 /* --- the check of access */
 
-static void
-free_checks(STATE_FILE_CHECK *checks, size_t count)
-{
-    size_t i;
-
-    for (i = 0; checks != NULL && i < count; i++) {
-        free(checks[i].scope);
-        free(checks[i].provider);
-        free(checks[i].key_id);
-        free(checks[i].status_class);
-        free(checks[i].message);
-    }
-    free(checks);
-}
-
 static bool
 copy_result(STATE_FILE_CHECK *check, const ACCESS_RESULT *result)
 {
@@ -187,7 +172,7 @@ report_access(void *context, const ACCESS_RESULT *results, size_t count)
         return;
     for (i = 0; i < count; i++)
         if (!copy_result(&checks[i], &results[i])) {
-            free_checks(checks, i + 1);
+            state_file_free_checks(checks, i + 1);
             return;
         }
     (void)pthread_mutex_lock(&connection->state_mutex);
@@ -196,7 +181,7 @@ report_access(void *context, const ACCESS_RESULT *results, size_t count)
     connection->checks = checks;
     connection->check_count = count;
     (void)pthread_mutex_unlock(&connection->state_mutex);
-    free_checks(old, old_count);
+    state_file_free_checks(old, old_count);
     state_write(connection, false);
 }
 
@@ -544,7 +529,7 @@ connection_release(CONNECTION *connection)
         state_write(connection, true);
     keyring_close(connection->keyring);
     data_keys_free(connection->keys);
-    free_checks(connection->checks, connection->check_count);
+    state_file_free_checks(connection->checks, connection->check_count);
     if (connection->library)
         unit_cipher_library_close();
     settings_free(connection->settings);

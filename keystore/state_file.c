@@ -254,6 +254,21 @@ err:
 }
 
 void
+state_file_free_checks(STATE_FILE_CHECK *checks, size_t count)
+{
+    size_t i;
+
+    for (i = 0; checks != NULL && i < count; i++) {
+        free(checks[i].scope);
+        free(checks[i].provider);
+        free(checks[i].key_id);
+        free(checks[i].status_class);
+        free(checks[i].message);
+    }
+    free(checks);
+}
+
+void
 state_file_free(STATE_FILE_CONTENT *content)
 {
     size_t i;
@@ -267,14 +282,7 @@ state_file_free(STATE_FILE_CONTENT *content)
         free(content->opened[i].credential);
     }
     free(content->opened);
-    for (i = 0; i < content->check_count; i++) {
-        free(content->checks[i].scope);
-        free(content->checks[i].provider);
-        free(content->checks[i].key_id);
-        free(content->checks[i].status_class);
-        free(content->checks[i].message);
-    }
-    free(content->checks);
+    state_file_free_checks(content->checks, content->check_count);
     free(content->uuid);
     free(content->node);
     free(content->module_version);

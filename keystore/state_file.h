@@ -62,4 +62,7 @@ int state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *sta
 int state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
 void state_file_free(STATE_FILE_CONTENT *content);
 
+/* state_file_free_checks -- Free checks with all that they hold; NULL is allowed. */
+void state_file_free_checks(STATE_FILE_CHECK *checks, size_t count);
+
 #endif
