@@ -119,6 +119,7 @@ try_entry(CLI *cli, const CONFIG_NODE *entry, RECIPIENT_TEST *test, STATUS *stat
     KMS_CLIENT *client;
     int ret;
 
+    test->info.state = KMS_KEY_UNKNOWN;
     begin(trial);
     if (!end(trial, kms_client_open(entry, &cli->log, &client, &trial->status))) {
         test->provider = output_format("%s", entry_text(entry, "provider"));

@@ -132,19 +132,35 @@ entry_text(const CONFIG_NODE *entry, const char *name)
     return (node == NULL || node->value == NULL ? "" : node->value);
 }
 
-static int
-add_failed(ACCESS_PROBER *prober, const char *scope, const CONFIG_NODE *entry, const STATUS *why,
-  STATUS *status)
+/* The recorded recipient that an entry seems to be for, by what both say; for a name in messages only. */
+static const char *
+recorded_name(const KEYSTORE_MASTER *master, const char *provider, const char *key)
 {
-    const char *key = entry_text(entry, "key");
+    const KEYSTORE_RECIPIENT *recipient;
+    size_t i;
+
+    for (i = 0; i < master->recipient_count; i++) {
+        recipient = &master->recipients[i];
+        if (strcmp(recipient->provider, provider) == 0 &&
+            (strcmp(recipient->key_id, key) == 0 || strcmp(recipient->credential, key) == 0))
+            return (recipient->key_id);
+    }
+    return (key);
+}
+
+static int
+add_failed(ACCESS_PROBER *prober, const KEYSTORE_MASTER *master, const CONFIG_NODE *entry,
+  const STATUS *why, STATUS *status)
+{
+    const char *key = entry_text(entry, "key"), *provider = entry_text(entry, "provider");
     ACCESS_RESULT *result;
     PROBE *probe;
     int ret;
 
     if (key[0] == '\0')
         key = entry_text(entry, "keyFile");
-    if ((ret = add_probe(
-           prober, scope, entry_text(entry, "provider"), key, &probe, &result, status)) != 0)
+    if ((ret = add_probe(prober, master->scope, provider, recorded_name(master, provider, key),
+           &probe, &result, status)) != 0)
         return (ret);
     result->time = unix_ms();
     result->status = *why;
@@ -196,7 +212,7 @@ list_entry(ACCESS_PROBER *prober, size_t slot, const KEYSTORE *keystore,
         status_clear(&one);
         place->failed = false;
         if (kms_client_open(place->entry, prober->log, &place->client, &one) != 0)
-            return (add_failed(prober, master->scope, place->entry, &one, status));
+            return (add_failed(prober, master, place->entry, &one, status));
     }
     if (!kms_client_can_unwrap(place->client))
         return (0);

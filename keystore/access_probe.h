@@ -20,7 +20,8 @@ typedef struct access_prober ACCESS_PROBER;
 typedef struct {
     char *scope;
     char *provider;
-    char *key_id; /* as recorded; as configured when no client could be made of the entry */
+    char *
+      key_id; /* as recorded; as configured when no client could be made and nothing recorded fits */
     STATUS_CLASS status_class; /* STATUS_OK: it unwrapped the recorded master key */
     STATUS status;
     int64_t time; /* ms since 1970, when it was asked */

@@ -239,7 +239,7 @@ test_probe(void)
     CU_ASSERT_EQUAL_FATAL(count, 3);
     CU_ASSERT_EQUAL(results[1].status_class, STATUS_CONFIG);
     CU_ASSERT_STRING_EQUAL(results[1].provider, "local");
-    CU_ASSERT_STRING_EQUAL(results[1].key_id, path);
+    CU_ASSERT_STRING_EQUAL(results[1].key_id, answer_key); /* the same name as when it opens */
     /* Back again. */
     CU_ASSERT_EQUAL(rename(moved, path), 0);
     CHECK_OK_FATAL(access_prober_prepare(prober, home.settings, keystore, &status));
