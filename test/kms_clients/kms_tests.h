@@ -8,8 +8,11 @@
 #include "test/support.h"
 
 extern const TEST kms_client_tests[];
+extern const TEST kmip_tests[];
 extern const TEST local_tests[];
+extern const TEST ttlv_tests[];
 extern const TEST publickey_tests[];
+extern const TEST gcp_tests[];
 extern const TEST json_tests[];
 extern const TEST jwt_tests[];
 

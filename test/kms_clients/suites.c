@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 const TEST_SUITE test_suites[] = {{"kms_client", kms_client_tests}, {"local", local_tests},
-  {"publickey", publickey_tests}, {"json", json_tests}, {"jwt", jwt_tests}, {NULL, NULL}};
+  {"publickey", publickey_tests}, {"gcp", gcp_tests}, {"json", json_tests}, {"jwt", jwt_tests}, {"kmip", kmip_tests},
+  {"ttlv", ttlv_tests}, {NULL, NULL}};
 
 const KMS_CONTEXT context_one = {
   {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, UINT64_C(0x1122334455667788), "default"};
