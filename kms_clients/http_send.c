@@ -206,12 +206,12 @@ seconds(CURL *easy, CURLINFO info)
 
 /* How far a call came whose time ran out. */
 static const char *
-phase(CURL *easy, bool tls)
+phase(CURL *easy, bool tls, const HTTP_EXCHANGE *exchange)
 {
     long made = 0;
 
     (void)curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &made);
-    if (seconds(easy, CURLINFO_STARTTRANSFER_TIME) > 0)
+    if (exchange->headers_len > 0)
         return ("in the middle of the answer");
     if (seconds(easy, CURLINFO_PRETRANSFER_TIME) > 0)
         return ("waiting for the answer");
@@ -300,7 +300,7 @@ explain(CURL *easy, CURLcode code, const HTTP_REQUEST *request, const HTTP_EXCHA
           "look whether the service runs, at address and port, firewalls and proxy"));
     case CURLE_OPERATION_TIMEDOUT:
         (void)snprintf(text, sizeof(text), "time ran out %s",
-          phase(easy, strncmp(request->url, "https", 5) == 0));
+          phase(easy, strncmp(request->url, "https", 5) == 0, exchange));
         return (network_error(status, request, text,
           "look at firewalls, proxy and the service's load; timeout and connectTimeout are the "
           "limits"));

@@ -300,7 +300,7 @@ class Authority:
 
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
-        self.certificate, self.key = lab.path(name + ".pem"), lab.path(name + ".key")
+        self.certificate, self.key = lab.path(name + "-authority.pem"), lab.path(name + "-authority.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                 "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
 
