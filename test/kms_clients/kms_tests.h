@@ -8,13 +8,19 @@
 #include "test/support.h"
 
 extern const TEST kms_client_tests[];
+extern const TEST aws_tests[];
+extern const TEST aws_profile_tests[];
+extern const TEST aws_sign_tests[];
 extern const TEST kmip_tests[];
 extern const TEST local_tests[];
 extern const TEST ttlv_tests[];
 extern const TEST publickey_tests[];
 extern const TEST gcp_tests[];
+extern const TEST http_tests[];
 extern const TEST json_tests[];
+extern const TEST vault_tests[];
 extern const TEST jwt_tests[];
+extern const TEST azure_tests[];
 
 /* The bytes 0 to 31 as a key file, and what names them; see vectors.py. */
 #define KEY_TEXT "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
