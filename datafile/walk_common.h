@@ -37,7 +37,7 @@ walk_common_due(uint64_t done, uint64_t size, uint64_t *reportedp)
     return (true);
 }
 
-/* get16, get32, get64 -- Little-endian numbers at any address. */
+/* get16 -- A little-endian number at any address; so the next two. */
 static inline uint16_t
 get16(const uint8_t *p)
 {
@@ -47,6 +47,7 @@ get16(const uint8_t *p)
     return (le16toh(v));
 }
 
+/* get32 */
 static inline uint32_t
 get32(const uint8_t *p)
 {
@@ -56,6 +57,7 @@ get32(const uint8_t *p)
     return (le32toh(v));
 }
 
+/* get64 */
 static inline uint64_t
 get64(const uint8_t *p)
 {

@@ -134,8 +134,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
 {
     RUN *run = context;
     REENCRYPT_FILE unread = {.path = NULL};
-    char *path = NULL;
-    int ret = 0;
+    char *path = NULL, text[128];
 
     switch (file->kind) {
     case HOME_BLOCK_FILE:
@@ -155,9 +154,10 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
             return (no_memory(status));
         unread.path = path;
         reencrypt_walk_finding(&run->walk, &unread, 0, false,
-          file->kind == HOME_LOCKED ? "a process holds a lock on it" : strerror(file->error));
+          file->kind == HOME_LOCKED ? "a process holds a lock on it"
+                                    : strerror_r(file->error, text, sizeof(text)));
         free(path);
-        return (ret);
+        return (0);
     default:
         return (0);
     }

@@ -189,7 +189,7 @@ rewrite_metadata(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
     memcpy(image, item->image, item->length);
     if ((ret = extent_list_decode((const char *)image + item->unit_offset, item->unit_length,
            decoded, &found, &unit_length, &cut, status)) != 0) {
-        ret = status_set(status, STATUS_BAD_UNIT, "extent-metadata",
+        ret = status_set(status, STATUS_BAD_UNIT, "reencrypt-metadata",
           "malformed metadata in the extent list at offset %llu", (unsigned long long)item->offset);
         goto err;
     }
