@@ -182,7 +182,9 @@ print_table(ROTATE_KIND kind, const OPTIONS *options, const ROTATE_RESULT *resul
     if (kind == ROTATE_CMK && !options->plan)
         (void)fprintf(out,
           "Before its next start the database's own configuration must name one of these "
-          "recipients.\n");
+          "recipients.\n"
+          "Until then it reads the one that it was started with: when that names none of them, "
+          "restart it\nbefore the next rotation of master keys, which it could not follow.\n");
 }
 
 static void

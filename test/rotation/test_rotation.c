@@ -6,16 +6,22 @@
 #include "common/file.h"
 #include "keystore/mirror.h"
 #include "kms_clients/kms_client.h"
+#include "rotation/fork.h"
+#include "rotation/prune.h"
+#include "rotation/remove.h"
 #include "rotation/rotate.h"
 #include "test/support.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -715,6 +721,145 @@ read_only_home(void)
     lab_free(&lab);
 }
 
+/* In a child: no file may grow beyond a few bytes, as on a disk that is full. */
+static int
+change_without_room(void *context)
+{
+    const struct rlimit limit = {64, 64};
+    const LAB *lab = context;
+    FORK_RESULT forked;
+    REMOVE_RESULT removed;
+    STATUS status;
+    int wrong;
+
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return (100);
+    status_clear(&status);
+    wrong = rotate_all_three(context);
+    wrong += fork_keystore(lab->fd, lab->a, &lab->options, &forked, &status) != STATUS_IO;
+    fork_release(&forked);
+    wrong += remove_keyid(lab->fd, lab->a, "tenant", &lab->options, &removed, &status) != STATUS_IO;
+    wrong += status.sys_errno != EFBIG;
+    remove_release(&removed);
+    return (wrong);
+}
+
+static void
+full_disk(void)
+{
+    FILES files;
+    LAB lab;
+
+    lab_make(&lab);
+    files_take(&lab, &files);
+    CU_ASSERT_EQUAL(in_child(0, change_without_room, &lab), 0);
+    CU_ASSERT_TRUE(files_same(&lab, &files));
+    CU_ASSERT_FALSE(exists(lab.fd, KEYRING_FILE ".new"));
+    CU_ASSERT_TRUE(opens(&lab, lab.a));
+    lab_free(&lab);
+}
+
+/* --- fork, prune */
+
+/* A fork is all or nothing too: its new master keys are proved like those of a rotation. */
+static void
+fork_that_fails(void)
+{
+    FORK_RESULT result;
+    STATUS status;
+    FILES files;
+    LAB lab;
+    ROTATE_RESULT plan;
+    char id[128];
+
+    lab_make(&lab);
+    lab.options.plan = true;
+    ROTATES(rotate_cmk(lab.fd, lab.b, lab.a, &lab.options, &plan, &status));
+    (void)snprintf(id, sizeof(id), "%s", strstr(plan.steps[0].new_recipients, "local:"));
+    rotate_release(&plan);
+    lab.options.plan = false;
+    files_take(&lab, &files);
+    fault.key_file_id = id;
+    fault.fails = true;
+    status_clear(&status);
+    CU_ASSERT_EQUAL(
+      fork_keystore(lab.fd, lab.both, &lab.options, &result, &status), (int)STATUS_DENIED);
+    fork_release(&result);
+    memset(&fault, 0, sizeof(fault));
+    CU_ASSERT_TRUE(files_same(&lab, &files));
+    lab_free(&lab);
+}
+
+/* All scopes, all data keys, in copies of their secrets; and the fork goes on rotating. */
+static void
+fork_keeps_all_data_keys(void)
+{
+    FORK_RESULT result;
+    MEMORY memory = {0};
+    ROTATE_RESULT rotated;
+    STATUS status;
+    LAB lab;
+
+    lab_make(&lab);
+    remember(&lab, lab.a, &memory);
+    status_clear(&status);
+    CU_ASSERT_EQUAL_FATAL(fork_keystore(lab.fd, lab.a, &lab.options, &result, &status), 0);
+    CU_ASSERT_EQUAL(result.masters.count, 2);
+    CU_ASSERT_NOT_EQUAL(memcmp(result.parent, result.masters.uuid, KEYSTORE_UUID_LEN), 0);
+    fork_release(&result);
+    ROTATES(rotate_master(lab.fd, lab.a, NULL, &lab.options, &rotated, &status));
+    rotate_release(&rotated);
+    all_there(&lab, lab.a, &memory);
+    lab_free(&lab);
+}
+
+/*
+ * A key that was active while the files were read got units behind the reader: it stays, although nothing was
+ * found under it and it is readable by now.
+ */
+static void
+prune_while_others_rotate(void)
+{
+    const KEYSTORE *keystore;
+    const KEYSTORE_DATA_KEY *key;
+    KEYRING *keyring;
+    PRUNE prune;
+    ROTATE_RESULT result;
+    STATUS status;
+    LAB lab;
+    uint64_t old, was_active;
+
+    lab_make(&lab);
+    ROTATES(rotate_data(lab.fd, lab.a, "default", &lab.options, &result, &status));
+    old = result.steps[0].old_id;
+    was_active = result.steps[0].new_id;
+    rotate_release(&result);
+    CU_ASSERT_EQUAL_FATAL(prune_begin(lab.fd, lab.a, &lab.options, &prune, &status), 0);
+    CU_ASSERT_EQUAL(prune.count, 1);
+    prune_found(&prune, was_active, 7);
+    ROTATES(rotate_data(lab.fd, lab.a, "default", &lab.options, &result, &status));
+    rotate_release(&result);
+    CU_ASSERT_EQUAL_FATAL(prune_retire(lab.fd, lab.a, &lab.options, &prune, &status), 0);
+    CU_ASSERT_TRUE(prune.written);
+    prune_release(&prune);
+    keyring = lab_open(&lab, lab.a);
+    keystore = keyring_hold_keystore(keyring);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key = keystore_data_key(keystore, old));
+    CU_ASSERT_EQUAL(key->state, KEYSTORE_RETIRED);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key = keystore_data_key(keystore, was_active));
+    CU_ASSERT_EQUAL(key->state, KEYSTORE_READABLE);
+    keyring_release_keystore(keyring, keystore);
+    keyring_close(keyring);
+    /* The home was forked meanwhile: what was read says nothing of it. */
+    CU_ASSERT_EQUAL_FATAL(prune_begin(lab.fd, lab.a, &lab.options, &prune, &status), 0);
+    prune.uuid[0] ^= 1;
+    CU_ASSERT_EQUAL(
+      prune_retire(lab.fd, lab.a, &lab.options, &prune, &status), (int)STATUS_REFUSED);
+    CU_ASSERT_STRING_EQUAL(status.id, "prune-changed");
+    prune_release(&prune);
+    lab_free(&lab);
+}
+
 /* Only the mirror is left: init, or the next open, puts the keystore back, and not a rotation. */
 static void
 only_the_mirror(void)
@@ -802,4 +947,7 @@ const TEST rotate_tests[] = {{"from_one_key_to_another", from_one_key_to_another
   {"forgotten_scope", forgotten_scope}, {"unknown_names", unknown_names},
   {"rotates_only_what_is_named", rotates_only_what_is_named}, {"many_rotations", many_rotations},
   {"plan_changes_nothing", plan_changes_nothing}, {"read_only_home", read_only_home},
-  {"only_the_mirror", only_the_mirror}, {"two_writers_at_once", two_writers_at_once}, {NULL, NULL}};
+  {"full_disk", full_disk}, {"fork_that_fails", fork_that_fails},
+  {"fork_keeps_all_data_keys", fork_keeps_all_data_keys},
+  {"prune_while_others_rotate", prune_while_others_rotate}, {"only_the_mirror", only_the_mirror},
+  {"two_writers_at_once", two_writers_at_once}, {NULL, NULL}};

@@ -368,6 +368,55 @@ rotate_in_rounds(HOST *host)
     CU_ASSERT_EQUAL(generation, 1 + 3 * ROUNDS + 1);
 }
 
+#define SIDES 2
+#define SIDE_ROUNDS 6
+
+/* One of two operators, or timers, that do not know of each other. */
+static void *
+rotate_from_one_side(void *context)
+{
+    const HOST *side = context;
+    const char *const arguments[] = {
+      "rotate", "data", side->home, "--config", side->a, "--format", "json", NULL};
+    const char *const masters[] = {
+      "rotate", "master", side->home, "--config", side->a, "--format", "json", NULL};
+    int i, failed = 0;
+
+    for (i = 0; i < SIDE_ROUNDS; i++)
+        failed += wtkms(side, i % 2 == 0 ? arguments : masters) != 0;
+    return ((void *)(intptr_t)failed);
+}
+
+static void
+rotate_from_two_sides(HOST *host)
+{
+    HOST sides[SIDES];
+    pthread_t threads[SIDES];
+    void *failed;
+    uint64_t id;
+    int64_t before, after;
+    int i;
+
+    read_keystore(host, &id, &before);
+    for (i = 0; i < SIDES; i++) {
+        (void)memcpy(&sides[i], host, sizeof(sides[i]));
+        (void)snprintf(
+          sides[i].output, sizeof(sides[i].output), "%.500s.side%d.output", host->home, i);
+        CU_ASSERT_EQUAL_FATAL(
+          pthread_create(&threads[i], NULL, rotate_from_one_side, &sides[i]), 0);
+    }
+    for (i = 0; i < SIDES; i++) {
+        CU_ASSERT_EQUAL(pthread_join(threads[i], &failed), 0);
+        CU_ASSERT_PTR_NULL(failed);
+    }
+    /* One order: each is one generation, and the running database follows to the last. */
+    read_keystore(host, &id, &after);
+    CU_ASSERT_EQUAL(after, before + SIDES * SIDE_ROUNDS);
+    must(host,
+      WTKMS(host, "rotate", "data", host->home, "--config", host->a, "--wait", "--timeout", "20"));
+    CU_ASSERT_TRUE(said(host, "The running database uses generation"));
+}
+
 /*
  * Keys moved away from under a running database, whose own configuration names key a alone: it goes on with
  * what it has, --wait says so, and moved back it takes the newest at once.
@@ -401,6 +450,7 @@ while_it_runs(void)
     }
     CU_ASSERT_EQUAL_FATAL(pthread_create(&checkpoints, NULL, checkpoint_often, &host), 0);
     rotate_in_rounds(&host);
+    rotate_from_two_sides(&host);
     rotate_past_the_host(&host);
     atomic_store(&host.stop, true);
     for (i = 0; i < THREADS; i++)

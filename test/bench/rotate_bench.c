@@ -1,0 +1,241 @@
+/*
+ * test/bench/rotate_bench.c -- What rotations cost: customer and master keys of a keystore of 10,000
+ * keyids, and the rows a second that a database writes while its data keys are rotated.
+ *
+ *     rotate_bench CONF MODULE [--json FILE]
+ *
+ * CONF is a wtkms.conf with a local key, so the key service's time is next to nothing. Times are of
+ * this machine and this run.
+ */
+#include "common/file.h"
+#include "rotation/rotate.h"
+
+#include <wiredtiger.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEYIDS 10000
+#define WRITERS 4
+#define PHASE_MS 3000
+#define PHASES 3 /* before, during, after; the best of several cancels what the machine did else */
+
+static STATUS status;
+static SETTINGS *settings;
+static KEYRING_OPTIONS keyring_options = {.kms_timeout_ms = 5000};
+static ROTATE_OPTIONS options = {.kms_timeout_ms = 5000};
+
+static void
+check(int ret, const char *what)
+{
+    char line[2048];
+
+    if (ret == 0)
+        return;
+    (void)fprintf(
+      stderr, "rotate_bench: %s: %s\n", what, status_format(&status, line, sizeof(line)));
+    exit(1);
+}
+
+static double
+now_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+}
+
+/* --- a large keystore */
+
+static int
+add_keyids(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *st)
+{
+    KEYSTORE_DATA_KEY *added;
+    SECRET *secret;
+    char keyid[32];
+    int i, ret = 0;
+
+    (void)context;
+    for (i = 0; i < KEYIDS && ret == 0; i++) {
+        if ((ret = keystore_add_data_key(keystore, &added, st)) != 0 ||
+            (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, st)) != 0)
+            break;
+        (void)snprintf(keyid, sizeof(keyid), "tenant-%05d", i);
+        added->id = (uint64_t)(i + 1) << 20;
+        added->version = 1;
+        added->state = KEYSTORE_ACTIVE;
+        added->keyid = strdup(keyid);
+        ret = keyring_wrap_data_key(keyring, keystore, added, secret, st);
+        secret_free(secret);
+    }
+    return (ret);
+}
+
+typedef enum { CMK, MASTER, DATA } KIND;
+
+static double
+time_rotation(int home_fd, KIND kind)
+{
+    ROTATE_RESULT result;
+    double best = 1e12, start, took;
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        start = now_ms();
+        check(kind == CMK ? rotate_cmk(home_fd, settings, NULL, &options, &result, &status)
+              : kind == MASTER
+                ? rotate_master(home_fd, settings, NULL, &options, &result, &status)
+                : rotate_data(home_fd, settings, "default", &options, &result, &status),
+          "rotation");
+        took = now_ms() - start;
+        rotate_release(&result);
+        best = took < best ? took : best;
+    }
+    return (best);
+}
+
+/* --- a database under load */
+
+static atomic_llong written;
+static atomic_bool stop;
+static WT_CONNECTION *conn;
+
+static void *
+write_rows(void *context)
+{
+    WT_CURSOR *cursor;
+    WT_SESSION *session;
+    char value[400];
+    int64_t key = 0;
+
+    memset(value, '.', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    if (conn->open_session(conn, NULL, NULL, &session) != 0 ||
+        session->create(session, context, "key_format=q,value_format=S") != 0 ||
+        session->open_cursor(session, context, NULL, NULL, &cursor) != 0)
+        exit(1);
+    while (!atomic_load(&stop)) {
+        /* The same rows again and again: the cache and the files stay as large. */
+        cursor->set_key(cursor, key++ % 20000);
+        cursor->set_value(cursor, value);
+        if (cursor->insert(cursor) != 0)
+            exit(1);
+        atomic_fetch_add(&written, 1);
+    }
+    return (NULL);
+}
+
+/* Rows a second; with_rotations: a new data key each half second meanwhile. */
+static double
+phase(int home_fd, bool with_rotations)
+{
+    const struct timespec step = {0, 500000000};
+    ROTATE_RESULT result;
+    double start = now_ms();
+    int64_t before = atomic_load(&written);
+
+    while (now_ms() - start < PHASE_MS) {
+        if (with_rotations) {
+            check(rotate_data(home_fd, settings, NULL, &options, &result, &status), "rotate data");
+            rotate_release(&result);
+        }
+        (void)nanosleep(&step, NULL);
+    }
+    return ((double)(atomic_load(&written) - before) / (now_ms() - start) * 1e3);
+}
+
+static void
+under_load(const char *home, int home_fd, const char *conf, const char *module, double *beforep,
+  double *duringp)
+{
+    static char tables[WRITERS][16] = {"table:w0", "table:w1", "table:w2", "table:w3"};
+    pthread_t threads[WRITERS];
+    char config[2048];
+    double rate;
+    int i;
+
+    (void)snprintf(config, sizeof(config),
+      "create,cache_size=256M,log=(enabled=true),checkpoint=(wait=2),extensions=[%s=(config=("
+      "config_"
+      "file=%s))],encryption=(name=kms,keyid=default)",
+      module, conf);
+    if (wiredtiger_open(home, NULL, config, &conn) != 0)
+        exit(1);
+    for (i = 0; i < WRITERS; i++)
+        if (pthread_create(&threads[i], NULL, write_rows, tables[i]) != 0)
+            exit(1);
+    (void)phase(home_fd, false); /* warm */
+    for (*beforep = *duringp = 0, i = 0; i < PHASES; i++) {
+        rate = phase(home_fd, false);
+        *beforep = rate > *beforep ? rate : *beforep;
+        rate = phase(home_fd, true);
+        *duringp = rate > *duringp ? rate : *duringp;
+    }
+    atomic_store(&stop, true);
+    for (i = 0; i < WRITERS; i++)
+        (void)pthread_join(threads[i], NULL);
+    if (conn->close(conn, NULL) != 0)
+        exit(1);
+}
+
+/* Below TMPDIR, which who runs this removes. */
+static int
+make_home(char home[256])
+{
+    const char *below = getenv("TMPDIR");
+    int fd;
+
+    (void)snprintf(home, 256, "%s/wtkms-rotate-XXXXXX", below == NULL ? "/tmp" : below);
+    if (mkdtemp(home) == NULL)
+        exit(1);
+    check(file_open_dir(home, &fd, &status), home);
+    return (fd);
+}
+
+int
+main(int argc, char **argv)
+{
+    char keys_home[256], load_home[256];
+    FILE *json;
+    KEYRING *keyring;
+    double before, cmk_ms, data_ms, during, master_ms;
+    int keys_fd, load_fd;
+
+    if (argc < 3) {
+        (void)fprintf(stderr, "usage: rotate_bench CONF MODULE [--json FILE]\n");
+        return (2);
+    }
+    check(settings_load(argv[1], &settings, &status), argv[1]);
+    keys_fd = make_home(keys_home);
+    check(keyring_create(keys_fd, settings, &keyring_options, false, &keyring, &status), "create");
+    check(keyring_update(keyring, "bench", NULL, add_keyids, NULL, &status), "add");
+    keyring_close(keyring);
+    cmk_ms = time_rotation(keys_fd, CMK);
+    master_ms = time_rotation(keys_fd, MASTER);
+    data_ms = time_rotation(keys_fd, DATA);
+    load_fd = make_home(load_home);
+    under_load(load_home, load_fd, argv[1], argv[2], &before, &during);
+
+    (void)printf(
+      "%d keyids: rotate cmk %.1f ms, rotate master %.1f ms, rotate data --keyid %.1f ms\n", KEYIDS,
+      cmk_ms, master_ms, data_ms);
+    (void)printf("rows a second: %.0f, and %.0f with a new data key each half second: %.3f\n",
+      before, during, during / before);
+    if (argc == 5 && strcmp(argv[3], "--json") == 0) {
+        if ((json = fopen(argv[4], "we")) == NULL)
+            return (1);
+        (void)fprintf(json,
+          "{\"keyids\": %d, \"rotate_cmk_ms\": %.1f, \"rotate_master_ms\": %.1f, "
+          "\"rotate_data_ms\": %.1f, \"rows_before\": %.0f, \"rows_during\": %.0f}\n",
+          KEYIDS, cmk_ms, master_ms, data_ms, before, during);
+        if (fclose(json) != 0)
+            return (1);
+    }
+    return (0);
+}
