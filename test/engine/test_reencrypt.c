@@ -2,6 +2,7 @@
  * test/engine/test_reencrypt.c -- wtkms reencrypt on homes of real engines: every kind of table and block,
  * logs that recovery replays afterwards, and a kill at any point of it.
  */
+#include "test/engine/blocks.h"
 #include "test/engine/tests.h"
 
 #include <fcntl.h>
@@ -213,6 +214,49 @@ all_tables(HOST *host)
     check_home(host, 2);
 }
 
+/* --- remains of overwritten blocks, made behind the end of a file */
+
+static void
+append(HOST *host, const char *name, const void *data, size_t size)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    path_join(path, sizeof(path), host->home, name);
+    REQUIRE((fd = open(path, O_WRONLY | O_APPEND)) >= 0);
+    REQUIRE(write(fd, data, size) == (ssize_t)size);
+    REQUIRE(close(fd) == 0);
+}
+
+static void
+remains(HOST *host)
+{
+    BLOCK block;
+    char *output;
+
+    make_home(host);
+    rotate(host);
+    block_read(host->home, "none.wt", 3, &block);
+    REQUIRE(block.size > 8192);
+    /* The start of a block, and a whole one inside its place: proof that it is free. */
+    append(host, "none.wt", block.data, 4096);
+    append(host, "none.wt", block.data, block.size);
+    CU_ASSERT_EQUAL(wtkms_run(host, &output, "reencrypt", host->home, "--format", "json", NULL), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"zeroed\": 1,"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"remains\": 0,"));
+    free(output);
+    CU_ASSERT_EQUAL(search_ids(host), 0);
+    /* The same with nothing behind it: told, and left. */
+    append(host, "none.wt", block.data, 4096);
+    CU_ASSERT_EQUAL(wtkms_run(host, &output, "reencrypt", host->home, "--format", "json", NULL), 4);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"zeroed\": 0,"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"remains\": 1,"));
+    free(output);
+    CU_ASSERT_EQUAL(search_ids(host), 1);
+    block_free(&block);
+    check_home(host, 2);
+}
+
 /* --- a log to be replayed */
 
 static void
@@ -361,6 +405,12 @@ test_all_tables(void)
 }
 
 static void
+test_remains(void)
+{
+    engine_encrypted("reencrypt-remains", remains);
+}
+
+static void
 test_recovered(void)
 {
     engine_encrypted("reencrypt-log", recovered);
@@ -388,6 +438,6 @@ test_two_gigabytes(void)
 }
 
 const TEST reencrypt_tests[] = {{"every kind of table", test_all_tables},
-  {"a log that is replayed", test_recovered}, {"killed and resumed", test_killed},
-  {"a running host, tiered storage", test_refused}, {"a file of 2 GiB", test_two_gigabytes},
-  {NULL, NULL}};
+  {"remains of overwritten blocks", test_remains}, {"a log that is replayed", test_recovered},
+  {"killed and resumed", test_killed}, {"a running host, tiered storage", test_refused},
+  {"a file of 2 GiB", test_two_gigabytes}, {NULL, NULL}};
