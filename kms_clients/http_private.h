@@ -39,8 +39,10 @@ typedef struct {
     SECRET *key; /* NULL: in the certificate's file */
 } HTTP_PEM;
 
+/* http_pem_read -- Read them; on failure none is left. STATUS_CONFIG, STATUS_IO, STATUS_NO_MEMORY. */
 int http_pem_read(const HTTP_OPTIONS *options, const CONFIG_NODE *entry, HTTP_PEM *pem,
   STATUS *status) WTKMS_CHECKED;
+/* http_pem_release -- Wipe and forget. */
 void http_pem_release(HTTP_PEM *pem);
 
 /* What came back of one attempt. */
@@ -53,6 +55,7 @@ typedef struct {
     enum { HTTP_FITS, HTTP_TOO_LONG, HTTP_NO_MEMORY } fits;
 } HTTP_EXCHANGE;
 
+/* http_exchange_release -- Wipe and forget. */
 void http_exchange_release(HTTP_EXCHANGE *exchange);
 /* Callbacks for libcurl; context is an HTTP_EXCHANGE. */
 size_t http_exchange_body(char *data, size_t size, size_t count, void *context);
@@ -60,6 +63,7 @@ size_t http_exchange_header(char *data, size_t size, size_t count, void *context
 
 /* http_request_complete -- Check what build left and add the headers of our own. */
 int http_request_complete(HTTP_REQUEST *request, bool metadata, STATUS *status) WTKMS_CHECKED;
+/* http_request_release -- Wipe and forget. */
 void http_request_release(HTTP_REQUEST *request);
 
 /* http_url_loopback, http_url_metadata -- What a host, as http_url_host writes it, is. */
