@@ -398,8 +398,8 @@ encrypt_with(
           .nonce = call->nonce,
           .nonce_len = call->nonce_len,
           .tag = call->tag,
-          .data = call->crypted,
-          .data_len = call->crypted_len};
+          .data = call->encrypted,
+          .data_len = call->encrypted_len};
         if (!gcm && (ret = mac_derive(random, LABEL_CBC, XAES_KEY_LEN, &key, status)) == 0)
             ret = seal_here(wrap, key, status);
     }

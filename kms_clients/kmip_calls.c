@@ -50,25 +50,25 @@ parse_crypt(void *context, const KMIP_RESPONSE *response, STATUS *status)
 {
     KMIP_ASKED *call = context;
     const KMIP_RESULT *result;
-    KMIP_CRYPTED crypted;
+    KMIP_OUTPUT output;
     bool encrypt = call->operation == KMIP_ENCRYPT;
 
     if (result_of(call, response, 0, call->operation, &result, status) != 0 ||
-        kmip_payload_crypted(result, call->uid, encrypt && call->cipher.gcm, &crypted, status) != 0)
+        kmip_payload_output(result, call->uid, encrypt && call->cipher.gcm, &output, status) != 0)
         return ((int)status->status_class);
     if (!encrypt)
-        return (secret_new_copy(crypted.data, crypted.len, &call->secret, status));
-    if (crypted.len > KMS_WRAPPED_MAX / 2)
+        return (secret_new_copy(output.data, output.len, &call->secret, status));
+    if (output.len > KMS_WRAPPED_MAX / 2)
         return (status_set(status, STATUS_BAD_REPLY, "kms-kmip-reply",
-          "the answer has %zu bytes, more than are kept", crypted.len));
-    memcpy(call->crypted, crypted.data, crypted.len);
-    call->crypted_len = crypted.len;
-    if (crypted.nonce != NULL) { /* its own instead of ours */
-        memcpy(call->nonce, crypted.nonce, crypted.nonce_len);
-        call->nonce_len = crypted.nonce_len;
+          "the answer has %zu bytes, more than are kept", output.len));
+    memcpy(call->encrypted, output.data, output.len);
+    call->encrypted_len = output.len;
+    if (output.nonce != NULL) { /* its own instead of ours */
+        memcpy(call->nonce, output.nonce, output.nonce_len);
+        call->nonce_len = output.nonce_len;
     }
-    if (crypted.tag != NULL)
-        memcpy(call->tag, crypted.tag, KMIP_TAG_LEN);
+    if (output.tag != NULL)
+        memcpy(call->tag, output.tag, KMIP_TAG_LEN);
     return (0);
 }
 

@@ -20,12 +20,12 @@ typedef struct {
     uint32_t reason; /* of the server's refusal; 0: none */
     uint32_t state;
     SECRET *secret; /* a key, or what was decrypted */
-    uint8_t crypted[KMS_WRAPPED_MAX], nonce[KMIP_NONCE_MAX], tag[KMIP_TAG_LEN];
-    size_t crypted_len, nonce_len, located;
+    uint8_t encrypted[KMS_WRAPPED_MAX], nonce[KMIP_NONCE_MAX], tag[KMIP_TAG_LEN];
+    size_t encrypted_len, nonce_len, located;
     char found[KMIP_UID_MAX + 1];
 } KMIP_ASKED;
 
-/* kmip_call_crypt -- operation, uid, cipher, data. Encrypt draws the nonce and gives crypted, nonce and tag; Decrypt
+/* kmip_call_crypt -- operation, uid, cipher, data. Encrypt draws the nonce and gives encrypted, nonce and tag; Decrypt
  * gives secret, which the caller frees. */
 extern const KMIP_CALL kmip_call_crypt;
 

@@ -152,11 +152,11 @@ typedef struct {
     const uint8_t *nonce; /* NULL: as requested */
     size_t nonce_len;
     const uint8_t *tag; /* KMIP_TAG_LEN bytes, or NULL */
-} KMIP_CRYPTED;
+} KMIP_OUTPUT;
 
-/* kmip_payload_crypted -- Of Encrypt and Decrypt: data, and of Encrypt nonce and, for GCM, tag. uid must be the key's. */
-int kmip_payload_crypted(const KMIP_RESULT *result, const char *uid, bool gcm_encrypt,
-  KMIP_CRYPTED *crypted, STATUS *status) WTKMS_CHECKED;
+/* kmip_payload_output -- Of Encrypt and Decrypt: data, and of Encrypt nonce and, for GCM, tag. uid must be the key's. */
+int kmip_payload_output(const KMIP_RESULT *result, const char *uid, bool gcm_encrypt,
+  KMIP_OUTPUT *output, STATUS *status) WTKMS_CHECKED;
 
 /* kmip_payload_key -- Of Get: the material of a symmetric AES key of 16 to 64 bytes, not wrapped. The caller frees *keyp. */
 int kmip_payload_key(

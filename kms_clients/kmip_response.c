@@ -303,30 +303,30 @@ check_uid(const KMIP_RESULT *result, const char *uid, STATUS *status)
 }
 
 int
-kmip_payload_crypted(const KMIP_RESULT *result, const char *uid, bool gcm_encrypt,
-  KMIP_CRYPTED *crypted, STATUS *status)
+kmip_payload_output(
+  const KMIP_RESULT *result, const char *uid, bool gcm_encrypt, KMIP_OUTPUT *output, STATUS *status)
 {
     KMIP_ITEM item;
 
-    memset(crypted, 0, sizeof(*crypted));
+    memset(output, 0, sizeof(*output));
     if (check_uid(result, uid, status) != 0)
         return ((int)status->status_class);
     if (!kmip_ttlv_find(&result->payload, TAG_DATA, KMIP_BYTES, &item) || item.len == 0)
         return (bad_reply(status, "has no data"));
-    crypted->data = item.value;
-    crypted->len = item.len;
+    output->data = item.value;
+    output->len = item.len;
     if (kmip_ttlv_find(&result->payload, TAG_IV_COUNTER_NONCE, KMIP_BYTES, &item) && item.len > 0) {
         if (item.len > KMIP_NONCE_MAX)
             return (bad_reply(status, "has a nonce that is too long"));
-        crypted->nonce = item.value;
-        crypted->nonce_len = item.len;
+        output->nonce = item.value;
+        output->nonce_len = item.len;
     }
     if (gcm_encrypt) {
         if (!kmip_ttlv_find(
               &result->payload, TAG_AUTHENTICATED_ENCRYPTION_TAG, KMIP_BYTES, &item) ||
             item.len != KMIP_TAG_LEN)
             return (bad_reply(status, "has no authentication tag of 16 bytes"));
-        crypted->tag = item.value;
+        output->tag = item.value;
     }
     return (0);
 }

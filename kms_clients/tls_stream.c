@@ -4,6 +4,7 @@
  */
 #include "kms_clients/tls_stream.h"
 
+#include "common/cancel.h"
 #include "common/clock.h"
 
 #include <curl/curl.h>
@@ -76,7 +77,8 @@ is_refusal(const TLS_STREAM *stream, CURLcode code)
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return (strstr(stream->error, "alert") != NULL || strstr(stream->error, "unsupported") != NULL);
+        return (
+          strstr(stream->error, "alert") != NULL || strstr(stream->error, "unsupported") != NULL);
     default:
         return (false);
     }
@@ -239,13 +241,13 @@ wait_for(TLS_STREAM *stream, int64_t deadline, short events, const char *what, S
     int n;
 
     do {
-        if ((left = clock_left(deadline)) == 0)
+        if ((left = clock_left(deadline)) == 0 || cancel_asked())
             return (timed_out(what, status));
-        n = poll(&fd, 1, left > 60000 ? 60000 : (int)left);
+        n = poll(&fd, 1, left > CANCEL_POLL_MS ? CANCEL_POLL_MS : (int)left);
     } while (n == 0 || (n == -1 && errno == EINTR));
     if (n == -1)
         return (status_set(
-          status, STATUS_UNAVAILABLE, "kms-unavailable", "%s: %s", what, strerror(errno)));
+          status, STATUS_UNAVAILABLE, "kms-unavailable", "%s: poll: error %d", what, errno));
     return (0);
 }
 

@@ -25,7 +25,7 @@ require(int truth)
 static void
 look(const KMIP_RESULT *result, const uint8_t *data, size_t size)
 {
-    KMIP_CRYPTED crypted;
+    KMIP_OUTPUT output;
     char uid[KMIP_UID_MAX + 1];
     SECRET *key;
     STATUS s;
@@ -36,9 +36,9 @@ look(const KMIP_RESULT *result, const uint8_t *data, size_t size)
     require(strlen(result->message) < sizeof(result->message));
     if (!result->has_payload)
         return;
-    if (kmip_payload_crypted(result, "1", (size & 1) != 0, &crypted, &s) == 0)
-        require(crypted.data >= data && crypted.data + crypted.len <= data + size &&
-                crypted.nonce_len <= KMIP_NONCE_MAX);
+    if (kmip_payload_output(result, "1", (size & 1) != 0, &output, &s) == 0)
+        require(output.data >= data && output.data + output.len <= data + size &&
+                output.nonce_len <= KMIP_NONCE_MAX);
     if (kmip_payload_key(result, "1", &key, &s) == 0)
         require(secret_len(key) >= 16 && secret_len(key) <= 64);
     secret_free(key);

@@ -151,7 +151,7 @@ answer(uint32_t reason)
 
 /* What a client makes of bytes. */
 static int
-take(const uint8_t *bytes, size_t len, KMIP_CRYPTED *crypted, STATUS *s)
+take(const uint8_t *bytes, size_t len, KMIP_OUTPUT *output, STATUS *s)
 {
     KMIP_RESPONSE response;
     const KMIP_RESULT *result;
@@ -160,29 +160,29 @@ take(const uint8_t *bytes, size_t len, KMIP_CRYPTED *crypted, STATUS *s)
     if ((ret = kmip_response_parse(bytes, len, &response, s)) != 0 ||
         (ret = kmip_response_result(&response, 0, KMIP_ENCRYPT, &result, s)) != 0)
         return (ret);
-    return (kmip_payload_crypted(result, "key-1", true, crypted, s));
+    return (kmip_payload_output(result, "key-1", true, output, s));
 }
 
 static void
 test_answers(void)
 {
     SECRET *message = answer(0);
-    KMIP_CRYPTED crypted;
+    KMIP_OUTPUT output;
     uint8_t *copy;
     size_t len = secret_len(message), i;
     STATUS s;
     int ret;
 
-    CU_ASSERT_EQUAL_FATAL(take(secret_bytes(message), len, &crypted, &s), 0);
-    CU_ASSERT_EQUAL(crypted.len, 10);
-    CU_ASSERT_EQUAL(memcmp(crypted.data, "ciphertext", 10), 0);
-    CU_ASSERT_EQUAL(crypted.nonce_len, 5);
-    CU_ASSERT_EQUAL(memcmp(crypted.tag, "tttttttttttttttt", 16), 0);
+    CU_ASSERT_EQUAL_FATAL(take(secret_bytes(message), len, &output, &s), 0);
+    CU_ASSERT_EQUAL(output.len, 10);
+    CU_ASSERT_EQUAL(memcmp(output.data, "ciphertext", 10), 0);
+    CU_ASSERT_EQUAL(output.nonce_len, 5);
+    CU_ASSERT_EQUAL(memcmp(output.tag, "tttttttttttttttt", 16), 0);
     for (i = 0; i < len; i++) {
         copy = malloc(i + 1);
         CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
         memcpy(copy, secret_bytes(message), i);
-        CU_ASSERT_EQUAL(take(copy, i, &crypted, &s), STATUS_BAD_REPLY);
+        CU_ASSERT_EQUAL(take(copy, i, &output, &s), STATUS_BAD_REPLY);
         free(copy);
     }
     copy = malloc(len);
@@ -190,7 +190,7 @@ test_answers(void)
     for (i = 0; i < len * 8; i++) {
         memcpy(copy, secret_bytes(message), len);
         copy[i / 8] ^= (uint8_t)(1 << i % 8);
-        ret = take(copy, len, &crypted, &s);
+        ret = take(copy, len, &output, &s);
         /* Nothing but a result that says so may stop a database. */
         CU_ASSERT_TRUE(ret == 0 || ret == STATUS_BAD_REPLY);
     }
@@ -210,7 +210,7 @@ test_reasons(void)
       {0x100, STATUS_UNAVAILABLE}, {0x2a, STATUS_UNAVAILABLE}, {0x3a, STATUS_UNAVAILABLE},
       {0x05, STATUS_CONFIG}, {0x3e, STATUS_CONFIG}, {0x04, STATUS_BAD_REPLY},
       {0x0a, STATUS_BAD_REPLY}, {0x12345, STATUS_BAD_REPLY}};
-    KMIP_CRYPTED crypted;
+    KMIP_OUTPUT output;
     const char *name;
     SECRET *message;
     uint32_t reason;
@@ -219,7 +219,7 @@ test_reasons(void)
 
     for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         message = answer(expected[i].reason);
-        CHECK_STATUS(take(secret_bytes(message), secret_len(message), &crypted, &s), &s,
+        CHECK_STATUS(take(secret_bytes(message), secret_len(message), &output, &s), &s,
           (STATUS_CLASS)expected[i].status_class, "a line?and another");
         secret_free(message);
     }
