@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "kms_clients/kms_client_provider.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,7 +110,9 @@ gcp_credentials_file_find(const GCP_CREDENTIALS_OPTIONS *options, const CONFIG_N
         return (fault(entry, VARIABLE, variable, status));
     }
     if (well_known(path, sizeof(path))) {
-        if (read_file(path, options->universe, &found, identityp, status) != 0)
+        /* Of another user's home, when HOME was kept through a change of user: not ours to find. */
+        if (read_file(path, options->universe, &found, identityp, status) != 0 &&
+            !(status->status_class == STATUS_IO && status->sys_errno == EACCES))
             return (fault(entry, "default credentials", path, status));
         if (*identityp != NULL)
             return (0);

@@ -7,11 +7,14 @@
 #include "kms_clients/gcp_key.h"
 #include "kms_clients/gcp_reply.h"
 #include "kms_clients/gcp_token.h"
+#include "test/fail_alloc.h"
 #include "test/vectors/jwt-keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define KEY "projects/p-1/locations/europe-west1/keyRings/Ring_1/cryptoKeys/key-1"
 #define VERSION KEY "/cryptoKeyVersions/7"
@@ -532,9 +535,73 @@ test_assertion(void)
     secret_free(identity.private_key);
 }
 
+static bool
+open_without_memory(bool *failedp, void *context)
+{
+    KMS_CLIENT *client = NULL;
+    STATUS s;
+    int ret = kms_client_open(context, NULL, &client, &s);
+
+    *failedp = fail_alloc_done();
+    kms_client_close(client);
+    /* http_url_host does not tell want of memory in libcurl's parser apart from a bad URL. */
+    if (*failedp && ret == STATUS_CONFIG && strcmp(s.id, "kms-endpoint") == 0)
+        return (true);
+    return (ret == (*failedp ? STATUS_NO_MEMORY : 0));
+}
+
+static void
+test_no_memory(void)
+{
+    static const char file[] =
+      "{" EXTERNAL IMPERSONATE("https://iamcredentials.googleapis.com", "a@b") SOURCE "}";
+    CONFIG_NODE *entry;
+    char yaml[5000];
+    STATUS s;
+
+    (void)snprintf(yaml, sizeof(yaml),
+      "{provider: gcp, key: " KEY ", iamEndpoint: 'https://x', credentialsFile: %s}",
+      key_file(file, strlen(file), 0644));
+    CU_ASSERT_EQUAL_FATAL(config_parse_yaml(yaml, strlen(yaml), "c", &entry, &s), 0);
+    fail_every_alloc(open_without_memory, entry, 10);
+    config_free(entry);
+}
+
+/* HOME of another user, which this one may not look into, holds no credentials of his. */
+static int
+open_with_foreign_home(void *yaml)
+{
+    KMS_CLIENT *client;
+    STATUS s;
+    int ret = open_client(yaml, &client, &s);
+
+    kms_client_close(client);
+    return (ret);
+}
+
+static void
+test_foreign_home(void)
+{
+    char yaml[] = "{provider: gcp, key: " KEY "}";
+    char *was = getenv("HOME");
+    const char *dir;
+    int dirfd;
+
+    if (!is_root("gcp_foreign_home"))
+        return;
+    dirfd = make_dir(&dir);
+    CU_ASSERT_EQUAL(fchmod(dirfd, 0700), 0);
+    (void)close(dirfd);
+    was = was == NULL ? NULL : strdup(was);
+    CU_ASSERT_EQUAL(setenv("HOME", dir, 1), 0);
+    CU_ASSERT_EQUAL(in_child(OTHER_UID, open_with_foreign_home, yaml), 0);
+    CU_ASSERT_EQUAL(was == NULL ? unsetenv("HOME") : setenv("HOME", was, 1), 0);
+    free(was);
+}
+
 const TEST gcp_tests[] = {{"names", test_names}, {"covers", test_covers},
   {"requests", test_requests}, {"encrypt_answers", test_encrypt_answers},
   {"decrypt_answers", test_decrypt_answers}, {"states", test_states}, {"errors", test_errors},
   {"hosts", test_hosts}, {"identities", test_identities}, {"exchange", test_exchange},
   {"token_answers", test_token_answers}, {"times", test_times}, {"assertion", test_assertion},
-  {NULL, NULL}};
+  {"no_memory", test_no_memory}, {"foreign_home", test_foreign_home}, {NULL, NULL}};
