@@ -25,7 +25,9 @@ void home_access_release(HOME_STATUS *home);
 char *home_access_text(
   const HOME_STATUS *home, const char *scope, const char *provider, const char *key_id);
 
+/* home_access_json -- Append an array "access". */
 void home_access_json(const HOME_STATUS *home, bson_t *json);
+/* home_access_prometheus -- The same as samples. */
 void home_access_prometheus(const HOME_STATUS *home, FILE *out);
 
 #endif

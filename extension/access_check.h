@@ -15,7 +15,7 @@
 typedef struct access_check ACCESS_CHECK;
 
 /* How long a stop waits for a call to a key service that does not end when it is called off. */
-#define ACCESS_CHECK_STOP_MS 1000
+#define ACCESS_CHECK_STOP_MS 1500
 
 /* What the check is given. All of it is used until access_check_stop returns and not afterwards. The
  * functions are called in the check's thread; they are short and ask no key service. */

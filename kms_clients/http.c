@@ -3,6 +3,7 @@
  */
 #include "kms_clients/http_private.h"
 
+#include "common/cancel.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "crypto/random.h"
@@ -214,8 +215,7 @@ may_retry(const HTTP_CALL *call, const HTTP_REPLY *reply, unsigned attempts, int
               (long long)(asked + 999) / 1000);
         return (false);
     }
-    clock_sleep(pause);
-    return (true);
+    return (cancel_sleep(pause));
 }
 
 /* What the service's own words do not say. */

@@ -8,6 +8,7 @@
 
 #include "kms_clients/http_private.h"
 
+#include "common/cancel.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -73,6 +74,18 @@ close_on_exec(void *context, curl_socket_t fd, curlsocktype purpose)
     (void)context;
     (void)purpose;
     return (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR);
+}
+
+/* Whoever started this thread may call its work off; asked once a second at least. */
+static int
+is_called_off(void *context, curl_off_t down, curl_off_t now_down, curl_off_t up, curl_off_t now_up)
+{
+    (void)context;
+    (void)down;
+    (void)now_down;
+    (void)up;
+    (void)now_up;
+    return (cancel_asked() ? 1 : 0);
 }
 
 /* The signal of a peer that went away is not the host's business. */
@@ -180,6 +193,8 @@ set_common(CURL *easy, HTTP_CLIENT *client, long left, HTTP_EXCHANGE *exchange, 
     SET(CURLOPT_ERRORBUFFER, error);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_SHARE, client->share);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    SET(CURLOPT_XFERINFOFUNCTION, is_called_off);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
