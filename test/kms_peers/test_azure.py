@@ -3,9 +3,11 @@ client on the other side."""
 import base64
 import json
 import os
+import shutil
 import socket
 import threading
 import time
+import urllib.request
 
 import lab
 from test_azure_double import ALL, Azure
@@ -409,6 +411,26 @@ class Credentials(Case):
         self.order(log=True)
         self.assertTrue(session.ask(request)["ok"])
         self.assertEqual(len(self.order(log=True)["log"]), 2)  # a token, an unwrap, and no 401
+
+    def test_issuer_that_is_not_ours(self):
+        """A token of oauth2-mock-server, which the vault checks against that server's keys."""
+        there, node = lab.peer("oauth2"), shutil.which("node") or lab.missing("node is not installed")
+        tenant, port = self.azure.ready["tenant"], self.lab.port()
+        issuer = f"http://127.0.0.1:{port}"
+        self.lab.start([node, os.path.join(lab.SOURCE, "test", "peers", "oauth2_server.cjs"), there, str(port),
+                        f"/{tenant}/oauth2/v2.0/token"], f"{issuer}/jwks")
+        keys = self.lab.path("jwks.json")
+        azure = Azure(self.lab, "--jwks", keys)
+        official = azure.official()
+        self.addCleanup(official.close)
+        official.must("create", name="issued")
+        entry = self.entry(f"{azure.url}/keys/issued", authority=issuer, caFile=azure.ca)
+        self.lab.write("jwks.json", '{"keys": []}')
+        config = self.lab.config(entry)
+        self.fails(self.lab.wrap(config), "unauthenticated", "Unauthorized")
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{issuer}/jwks") as answer:
+            self.lab.write("jwks.json", answer.read())
+        self.opens(config, self.wrapped(config))
 
     def test_configuration(self):
         for change, text in (({"tenantId": None}, "tenantId"), ({"clientId": None}, "clientId"),
