@@ -667,6 +667,11 @@ kmip_key_create(const CONFIG_NODE *entry, const LOG *log, int timeout_ms,
     }
     if (kmip_session_call(kmip->session, deadline, &kmip_call_create, call, status) != 0)
         goto err;
+    call->uid = call->found;
+    if (kmip_session_call(kmip->session, deadline, &kmip_call_activate, call, status) != 0) {
+        (void)status_add(status, "the key %s was created but not activated", call->found);
+        goto err;
+    }
     memcpy(uid, call->found, KMIP_UID_MAX + 1);
     free(call);
     kmip_close(kmip);

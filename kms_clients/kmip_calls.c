@@ -137,12 +137,23 @@ parse_create(void *context, const KMIP_RESPONSE *response, STATUS *status)
     KMIP_ASKED *call = context;
     const KMIP_RESULT *result;
 
-    if (result_of(call, response, 0, KMIP_CREATE, &result, status) != 0 ||
-        kmip_payload_uid(result, call->found, status) != 0)
+    if (result_of(call, response, 0, KMIP_CREATE, &result, status) != 0)
         return ((int)status->status_class);
-    if (result_of(call, response, 1, KMIP_ACTIVATE, &result, status) != 0)
-        return (status_add(status, "the key %s was created but not activated", call->found));
-    return (0);
+    return (kmip_payload_uid(result, call->found, status));
+}
+
+static int
+build_activate(void *context, const KMIP_HEADER *header, SECRET **messagep, STATUS *status)
+{
+    return (kmip_request_activate(header, ((KMIP_ASKED *)context)->uid, messagep, status));
+}
+
+static int
+parse_activate(void *context, const KMIP_RESPONSE *response, STATUS *status)
+{
+    const KMIP_RESULT *result;
+
+    return (result_of(context, response, 0, KMIP_ACTIVATE, &result, status));
 }
 
 const KMIP_CALL kmip_call_crypt = {build_crypt, parse_crypt, true};
@@ -150,3 +161,4 @@ const KMIP_CALL kmip_call_get = {build_get, parse_get, true};
 const KMIP_CALL kmip_call_state = {build_state, parse_state, true};
 const KMIP_CALL kmip_call_locate = {build_locate, parse_locate, true};
 const KMIP_CALL kmip_call_create = {build_create, parse_create, false};
+const KMIP_CALL kmip_call_activate = {build_activate, parse_activate, false};

@@ -41,4 +41,7 @@ extern const KMIP_CALL kmip_call_locate;
 /* kmip_call_create -- name. Gives found. */
 extern const KMIP_CALL kmip_call_create;
 
+/* kmip_call_activate -- uid. */
+extern const KMIP_CALL kmip_call_activate;
+
 #endif

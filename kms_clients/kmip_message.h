@@ -91,10 +91,13 @@ int kmip_request_state(
 int kmip_request_locate(
   const KMIP_HEADER *header, const char *name, SECRET **messagep, STATUS *status) WTKMS_CHECKED;
 
-/* kmip_request_create -- A batch of Create, an AES key of 256 bits for Encrypt and Decrypt with a name, and
- * Activate of what was created. */
+/* kmip_request_create -- Create an AES key of 256 bits for Encrypt and Decrypt, with a name. */
 int kmip_request_create(
   const KMIP_HEADER *header, const char *name, SECRET **messagep, STATUS *status) WTKMS_CHECKED;
+
+/* kmip_request_activate -- Activate a key. */
+int kmip_request_activate(
+  const KMIP_HEADER *header, const char *uid, SECRET **messagep, STATUS *status) WTKMS_CHECKED;
 
 /* --- responses */
 

@@ -222,9 +222,9 @@ kmip_request_locate(const KMIP_HEADER *header, const char *name, SECRET **messag
 int
 kmip_request_create(const KMIP_HEADER *header, const char *name, SECRET **messagep, STATUS *status)
 {
-    KMIP_WRITER *writer = start(header, 2);
+    KMIP_WRITER *writer = start(header, 1);
 
-    open_item(writer, KMIP_CREATE, 1);
+    open_item(writer, KMIP_CREATE, 0);
     kmip_put_enumeration(writer, TAG_OBJECT_TYPE, OBJECT_SYMMETRIC_KEY);
     kmip_put_open(
       writer, header->version >= KMIP_VERSION_2_0 ? TAG_ATTRIBUTES : TAG_TEMPLATE_ATTRIBUTE);
@@ -236,8 +236,17 @@ kmip_request_create(const KMIP_HEADER *header, const char *name, SECRET **messag
     put_name_attribute(writer, header, name);
     kmip_put_close(writer);
     close_item(writer);
-    /* Without an identifier: the one just created (the ID placeholder). */
-    open_item(writer, KMIP_ACTIVATE, 2);
+    return (finish(writer, messagep, status));
+}
+
+/* Not in one batch with Create, which would need no identifier: PyKMIP insists on it. */
+int
+kmip_request_activate(const KMIP_HEADER *header, const char *uid, SECRET **messagep, STATUS *status)
+{
+    KMIP_WRITER *writer = start(header, 1);
+
+    open_item(writer, KMIP_ACTIVATE, 0);
+    kmip_put_text(writer, TAG_UNIQUE_IDENTIFIER, uid);
     close_item(writer);
     return (finish(writer, messagep, status));
 }

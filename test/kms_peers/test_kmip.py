@@ -184,6 +184,19 @@ class Keys(Kmip):
         self.fails(self.lab.wrap(config), "configuration", "several")
         self.opens(config, wrapped)  # the identifier was recorded
 
+    def test_create(self):
+        for version in ("1.2", "2.0"):
+            config = self.conf(key=None, keyName=f"created-{version}", version=version)
+            made, again = (subprocess.run([os.path.join(lab.BUILD, "kmip_create"), config], capture_output=True, text=True,
+                                          timeout=60, env=lab.clean_environment()) for _ in range(2))
+            self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
+            wrapped = self.wrapped(config)
+            self.assertEqual(wrapped["key_id"], "kmip:" + made.stdout.strip())
+            self.opens(config, wrapped)
+            self.assertEqual(self.operator("get", uid=made.stdout.strip())["length"], 256)
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("refused", again.stdout)
+
     def test_another_key_is_not_asked(self):
         wrapped = self.wrapped(self.conf())
         self.fails(self.lab.unwrap(self.conf("99"), wrapped), "refused", id="kms-not-configured")
