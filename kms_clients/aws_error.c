@@ -248,6 +248,12 @@ aws_reply_error(const HTTP_REPLY *reply, AWS_ERROR *error, STATUS *status)
 {
     if (!aws_error_read(reply, error))
         return (http_reply_unclear(reply, status));
+    if (error->status_class == STATUS_CORRUPT)
+        return (status_set(status, STATUS_CORRUPT, "kms-bad-ciphertext",
+          "%s: these bytes were not wrapped by this key for this keystore", error->code));
+    if (strcmp(error->id, "kms-aws-request") == 0)
+        return (status_set(status, STATUS_CONFIG, "kms-aws-request",
+          "%s: the key cannot be used in this way", error->code));
     return (status_set(status, error->status_class, error->id, "%s%s%s", error->code,
       error->message[0] == '\0' ? "" : ": ", error->message));
 }

@@ -16,10 +16,13 @@
 
 /* --- requests: the body, for the caller to free; STATUS_NO_MEMORY, STATUS_INTERNAL */
 
+/* aws_request_encrypt, aws_request_decrypt -- With the encryption context of all of context. key is an ARN,
+ * id or alias. */
 int aws_request_encrypt(const char *key, const KMS_CONTEXT *context, const SECRET *plaintext,
   SECRET **bodyp, STATUS *status) WTKMS_CHECKED;
 int aws_request_decrypt(const char *key, const KMS_CONTEXT *context, const uint8_t *wrapped,
   size_t wrapped_len, SECRET **bodyp, STATUS *status) WTKMS_CHECKED;
+/* aws_request_describe -- Ask for a key's state. */
 int aws_request_describe(const char *key, SECRET **bodyp, STATUS *status) WTKMS_CHECKED;
 
 /* --- replies of HTTP status 200; STATUS_BAD_REPLY for what is not as documented */
