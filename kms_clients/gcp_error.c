@@ -132,8 +132,8 @@ invalid(GCP_METHOD method, const GCP_ERROR *error, STATUS *status)
         return (status_set(
           status, STATUS_BAD_REPLY, "kms-checksum", SAID, error->status, error->message));
     if (method == GCP_DECRYPT) {
-        (void)status_set(
-          status, STATUS_CORRUPT, "kms-does-not-open", SAID, error->status, error->message);
+        (void)status_set(status, STATUS_CORRUPT, "kms-does-not-open", "does not open: " SAID,
+          error->status, error->message);
         return (
           status_hint(status, "the wrapped key is damaged, or was wrapped with another key or "
                               "for another keystore"));

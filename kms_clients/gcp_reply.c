@@ -75,7 +75,7 @@ bad_reply(STATUS *status, const char *what)
 static int
 bad_checksum(STATUS *status, const char *what)
 {
-    (void)status_set(status, STATUS_BAD_REPLY, "kms-checksum", "%s", what);
+    (void)status_set(status, STATUS_BAD_REPLY, "kms-checksum", "checksum: %s", what);
     return (status_hint(status, "bytes changed between here and the service: look at proxies and "
                                 "at this machine's memory"));
 }
