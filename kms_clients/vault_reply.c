@@ -68,18 +68,20 @@ vault_id_split(const char *key_id, size_t *lenp, int64_t *versionp)
     return (vault_is_path(path) && strchr(path, '/') != NULL);
 }
 
+/* The text is what a keystore says: no NUL ends it. */
 int64_t
 vault_version(const char *text, size_t len)
 {
-    const char *colon;
+    const char *colon, *p, *end = text + len;
 
-    if (len < 9 || memcmp(text, "vault:v", 7) != 0 || memchr(text, '\0', len) != NULL)
+    if (len < 9 || memcmp(text, "vault:v", 7) != 0)
         return (0);
     if ((colon = memchr(text + 7, ':', len - 7)) == NULL)
         return (0);
-    if (strspn(colon + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") !=
-        len - (size_t)(colon + 1 - text))
-        return (0);
+    for (p = colon + 1; p < end; p++)
+        if (!((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+              *p == '+' || *p == '/' || *p == '='))
+            return (0);
     return (read_version(text + 7, (size_t)(colon - text) - 7));
 }
 

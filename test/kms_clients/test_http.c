@@ -15,7 +15,7 @@ test_hosts(void)
     static const struct {
         const char *url, *host;
     } good[] = {{"https://Vault.Example:8200/path/", "vault.example"},
-      {"https://10.0.0.1", "10.0.0.1"}, {"https://[2001:DB8::1]:8200", "2001:db8::1"},
+      {"https://192.0.2.1", "192.0.2.1"}, {"https://[2001:DB8::1]:8200", "2001:db8::1"},
       {"http://localhost:1", "localhost"}, {"http://127.9.9.9", "127.9.9.9"},
       {"http://[::1]:8200", "::1"}};
     static const char *const bad[] = {"", "vault", "vault:8200", "//vault", "ftp://vault",

@@ -6,6 +6,7 @@
 #include "kms_clients/vault.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -32,6 +33,8 @@ test_identifiers(void)
 static void
 test_ciphertexts(void)
 {
+    char *bare;
+
     CU_ASSERT_EQUAL(vault_version("vault:v12:AAEC+/==", 18), 12);
     CU_ASSERT_EQUAL(vault_version("vault:v1:", 9), 1);
     CU_ASSERT_EQUAL(vault_version("vault:v1", 8), 0);
@@ -39,6 +42,11 @@ test_ciphertexts(void)
     CU_ASSERT_EQUAL(vault_version("vault:v1:AA\nEC", 14), 0);
     CU_ASSERT_EQUAL(vault_version("vault:v1:AA\0EC", 14), 0);
     CU_ASSERT_EQUAL(vault_version("vault:v-1:AAEC", 14), 0);
+    /* Recorded bytes have no end but their length; found by the fuzzer. */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(bare = malloc(9));
+    memcpy(bare, "vault:v1:", 9);
+    CU_ASSERT_EQUAL(vault_version(bare, 9), 1);
+    free(bare);
 }
 
 static int

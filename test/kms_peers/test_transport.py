@@ -201,7 +201,7 @@ class Transport(lab.Case):
     def test_not_the_systems_authorities(self):
         """Without caFile the system's count, which do not know ours."""
         server = self.tls(self.authority.issue("private"))
-        self.fails(self.ask(server.url), "unavailable", "caFile", id="kms-tls")
+        self.fails(self.ask(server.url, timeout="2s"), "unavailable", "caFile", id="kms-tls")
         self.assertEqual(server.requests, [])
 
     def test_expired(self):
