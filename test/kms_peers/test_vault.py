@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 import lab
+from bad_server import BadServer, reply
 
 ROOT = "root-token-of-a-test"
 RUNTIME = """
@@ -231,6 +232,44 @@ class Vault(lab.Case):
         self.opens(self.config, wrapped)
         self.fails(self.lab.wrap(self.entry(**options, clientCertificate=other[0], clientKey=other[1])),
                    "unauthenticated", id="kms-login")
+
+    def test_kubernetes_login(self):
+        """OpenBao asks the cluster whether a service account's token is good; the cluster is played here."""
+        def part(data):
+            return base64.urlsafe_b64encode(json.dumps(data).encode()).decode().rstrip("=")
+
+        account = "system:serviceaccount:data:mongod"
+        jwt = ".".join([part({"alg": "RS256", "typ": "JWT"}),
+                        part({"sub": account, "iss": "kubernetes/serviceaccount", "iat": int(time.time()) - 60,
+                              "nbf": int(time.time()) - 60, "exp": int(time.time()) + 600,
+                              "kubernetes.io/serviceaccount/namespace": "data",
+                              "kubernetes.io/serviceaccount/service-account.name": "mongod",
+                              "kubernetes.io/serviceaccount/service-account.uid": "u-1"}), "c2lnbmF0dXJl"])
+        seen = []
+
+        def review(connection, request, _server):
+            seen.append(request)
+            good = jwt.encode() in request
+            connection.sendall(reply(201, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": {
+                "authenticated": good, "user": {"username": account, "uid": "u-1"} if good else {}}}))
+
+        cluster = BadServer(review)
+        self.addCleanup(cluster.close)
+        self.bao.call("POST", "sys/auth/kubernetes", {"type": "kubernetes"})
+        with open(self.bao.authority.certificate) as file:
+            self.bao.call("POST", "auth/kubernetes/config", {
+                "kubernetes_host": cluster.url, "kubernetes_ca_cert": file.read(), "disable_local_ca_jwt": True})
+        self.bao.call("POST", "auth/kubernetes/role/db", {
+            "bound_service_account_names": ["mongod"], "bound_service_account_namespaces": ["data"],
+            "token_policies": ["runtime"], "token_ttl": "1h"})
+        path = self.lab.write("jwt", jwt, 0o644)  # as Kubernetes mounts it
+        config = self.entry(auth="kubernetes", role="db", jwtFile=path)
+        wrapped = self.wrapped(config)
+        self.assertEqual(wrapped["credential"], "kubernetes:db")
+        self.opens(config, wrapped)
+        self.assertTrue(seen)
+        self.lab.write("jwt", jwt[:-4] + "AAAA", 0o644)
+        self.fails(self.lab.wrap(config), "unauthenticated", id="kms-login")
 
     def test_namespace(self):
         self.bao.call("POST", "sys/namespaces/team", {})
