@@ -321,7 +321,8 @@ errors(void)
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         reply = reply_of(table[i].code, table[i].body);
         status_clear(&status);
-        CU_ASSERT_EQUAL(azure_reply_error(&reply, table[i].unwrap, &status), table[i].status_class);
+        CU_ASSERT_EQUAL(
+          azure_reply_error(&reply, table[i].unwrap, &status), (int)table[i].status_class);
         CU_ASSERT_EQUAL(status.status_class, table[i].status_class);
         CU_ASSERT_PTR_NOT_NULL(strstr(status.message, table[i].text));
         CU_ASSERT_PTR_NULL(strstr(status.message, "secretvalue"));
