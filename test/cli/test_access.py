@@ -1,17 +1,56 @@
 #!/usr/bin/env python3
 """test/cli/test_access.py -- Whether customer keys open: `wtkms kms test`, `wtkms status --check`, and what a
 database that runs finds by itself and tells in wtkms.state."""
+import base64
+import http.server
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from wtkms_lab import MODULE, SCRATCH, WT, engine, engine_environment, wtkms  # noqa: E402
+
+
+class Transit(http.server.BaseHTTPRequestHandler):
+    """What provider vault needs of a transit engine: it "encrypts" by base64. mode says how it behaves."""
+    protocol_version = "HTTP/1.1"
+    mode, calls, hanging, let_go = "ok", 0, threading.Event(), threading.Event()
+
+    def do_POST(self):
+        cls = type(self)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        cls.calls += 1
+        if cls.mode == "hang":
+            cls.hanging.set()
+            cls.let_go.wait(60)
+        if cls.mode == "sealed":
+            return self.answer(503, {"errors": ["Vault is sealed"]})
+        if "/encrypt/" in self.path:
+            wrapped = base64.b64encode(json.dumps([body["plaintext"], body.get("associated_data")]).encode())
+            return self.answer(200, {"data": {"ciphertext": "vault:v1:" + wrapped.decode(), "key_version": 1}})
+        plaintext, data = json.loads(base64.b64decode(body["ciphertext"].split(":")[2]))
+        assert data == body.get("associated_data")
+        return self.answer(200, {"data": {"plaintext": plaintext}})
+
+    def answer(self, code, reply):
+        text = json.dumps(reply).encode()
+        try:
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+        except OSError:
+            pass  # the client was called off
+
+    def log_message(self, *args):
+        pass
 
 
 class Access(unittest.TestCase):
@@ -142,8 +181,63 @@ class Access(unittest.TestCase):
         self.assertEqual((out + err).decode().count("access check: local local:"), 1, err)
         self.assertEqual(engine(self.home, "list", "table:t").returncode, 0)
 
-    def wait_for(self, condition):
-        deadline = time.monotonic() + 30
+    def serve(self, access, timeout="2s"):
+        """A home that a key service on loopback opens, with an engine that has it open and waits for rows."""
+        Transit.mode, Transit.calls = "ok", 0
+        Transit.hanging.clear()
+        Transit.let_go.clear()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Transit)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.addCleanup(Transit.let_go.set)
+        with open(self.path("token"), "w", encoding="utf-8") as file:
+            file.write("token-of-a-test")
+        os.chmod(self.path("token"), 0o600)
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"""node: n
+kms:
+  - provider: vault
+    key: kek
+    endpoint: http://127.0.0.1:{self.server.server_port}
+    tokenFile: {self.path('token')}
+    timeout: {timeout}
+access: {{{access}}}
+""")
+        self.init()
+        engine(self.home, "create", "-c", "key_format=S,value_format=S", "table:t")
+        feeder = subprocess.Popen([WT, "-h", self.home, "loadtext", "table:t"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=engine_environment())
+
+        def end():
+            if feeder.poll() is None:
+                feeder.kill()
+                feeder.wait()
+            for pipe in (feeder.stdin, feeder.stdout, feeder.stderr):
+                pipe.close()
+        self.addCleanup(end)
+        return feeder
+
+    def feed(self, feeder):
+        out, err = feeder.communicate(b"".join(b"key%d\nvalue\n" % i for i in range(5000)), timeout=60)
+        self.assertEqual(feeder.returncode, 0, err)
+        return (out + err).decode()
+
+    @unittest.skipUnless(WT, "no wt")
+    def test_a_key_service_away_and_back(self):
+        feeder = self.serve("checkInterval: 1s")
+        self.wait_for(lambda access: [a["class"] for a in access] == ["ok"])
+        Transit.mode = "sealed"
+        # It retries within its timeout, so that an outage of seconds is none.
+        self.wait_for(lambda access: [a["class"] for a in access] == ["unavailable"], 60)
+        self.assertIsNone(feeder.poll())
+        Transit.mode = "ok"
+        self.wait_for(lambda access: [a["class"] for a in access] == ["ok"], 60)
+        self.assertEqual(self.feed(feeder).count("unavailable"), 2)  # the recipient, and that none opens
+
+    def wait_for(self, condition, seconds=30):
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             access = self.status().json()["access"]
             if condition(access):
