@@ -113,6 +113,16 @@ verdict(const KEY_USAGE *usage, const PRUNE_KEY *key)
     return (key->units != 0 ? "in use" : usage->unjudged_count != 0 ? "not judged" : "unused");
 }
 
+static size_t
+retired_now(const PRUNE *prune)
+{
+    size_t count = 0, i;
+
+    for (i = 0; i < prune->count; i++)
+        count += prune->keys[i].units == 0;
+    return (count);
+}
+
 static void
 print_table(const OPTIONS *options, const KEY_USAGE *usage, const PRUNE *prune)
 {
@@ -143,9 +153,10 @@ print_table(const OPTIONS *options, const KEY_USAGE *usage, const PRUNE *prune)
         (void)printf("So no key was taken away.\n");
     else if (prune->written)
         (void)printf(
-          "The unused ones are retired in generation %lld; the next write of the keystore "
-          "drops them. %zu that were retired before are gone.\n",
-          (long long)prune->generation, prune->retired + prune->retired_masters);
+          "Keystore generation %lld: %zu keys retired, which its next write drops, and %zu "
+          "that were retired before dropped.\n",
+          (long long)prune->generation, retired_now(prune),
+          prune->retired + prune->retired_masters);
     else
         (void)printf(options->plan ? "Plan only, nothing was changed.\n" : "Nothing to do.\n");
     (void)printf("Copies that were not named, and those being made now, are not known here.\n");
