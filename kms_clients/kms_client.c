@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const KMS_PROVIDER *const kms_client_providers[] = {&kms_aws, 
-  &kms_azure, &kms_gcp, &kms_kmip, &kms_local, &kms_publickey, &kms_vault, NULL};
+const KMS_PROVIDER *const kms_client_providers[] = {
+  &kms_aws, &kms_azure, &kms_gcp, &kms_kmip, &kms_local, &kms_publickey, &kms_vault, NULL};
 
 #define PROVIDER_COUNT (sizeof(kms_client_providers) / sizeof(kms_client_providers[0]) - 1)
 
