@@ -12,6 +12,7 @@
 #include "cli/survey.h"
 #include "cli/target.h"
 #include "common/file.h"
+#include "datafile/home.h"
 #include "keystore/mirror.h"
 
 #include <errno.h>
@@ -253,7 +254,8 @@ open_keystore(const TARGET *target, const KEYRING_OPTIONS *options, INIT *init, 
     int ret;
 
     memset(&survey, 0, sizeof(survey));
-    if ((ret = keyring_open(target->fd, target->settings, options, keyringp, status)) != 0 ||
+    if ((ret = home_refuse_unfinished(target->fd, status)) != 0 ||
+        (ret = keyring_open(target->fd, target->settings, options, keyringp, status)) != 0 ||
         (ret = prove_home(target, *keyringp, &init->proved, status)) != 0)
         goto err;
     if (!init->proved) {

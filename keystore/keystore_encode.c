@@ -294,7 +294,8 @@ keystore_encode_part(const KEYSTORE *keystore, KEYSTORE_PART part,
           status, STATUS_INTERNAL, "keystore-encode", "the keystore cannot be put into BSON");
         goto err;
     }
-    len = doc->len;
+    /* Not doc->len: a bson_t on the heap need not be aligned as its type says. */
+    len = (size_t)buf[0] | (size_t)buf[1] << 8 | (size_t)buf[2] << 16 | (size_t)buf[3] << 24;
     if ((ret = keystore_write_seal(buf, len, seal_keys, count, status)) != 0)
         goto err;
     bson_destroy(doc);
