@@ -10,8 +10,8 @@
 
 const TEST_SUITE test_suites[] = {{"kms_client", kms_client_tests}, {"local", local_tests},
   {"publickey", publickey_tests}, {"aws", aws_tests}, {"aws_profile", aws_profile_tests},
-  {"aws_sign", aws_sign_tests}, {"azure", azure_tests}, {"gcp", gcp_tests}, {"http", http_tests}, {"json", json_tests},
-  {"vault", vault_tests}, {"jwt", jwt_tests}, {"kmip", kmip_tests},
+  {"aws_sign", aws_sign_tests}, {"azure", azure_tests}, {"gcp", gcp_tests}, {"http", http_tests},
+  {"json", json_tests}, {"vault", vault_tests}, {"jwt", jwt_tests}, {"kmip", kmip_tests},
   {"ttlv", ttlv_tests}, {NULL, NULL}};
 
 const KMS_CONTEXT context_one = {
