@@ -16,6 +16,19 @@
 #define SECRET_FILE_MAX (16 * 1024)
 #define NEVER_EXPIRES (100LL * 365 * 24 * 3600) /* seconds */
 #define RENEW_LEAST_S 60 /* a renewal that gives less has come to the end of the token's life */
+#define ASIDE_MAX_MS 5000
+
+/*
+ * The time of a call that the one in hand can do without. A service, or a proxy before it, that does not
+ * answer it must leave enough for what the token is wanted for; it is not asked again either.
+ */
+static int64_t
+aside_deadline(int64_t deadline)
+{
+    int64_t left = clock_left(deadline) / 4;
+
+    return (clock_deadline(left < ASIDE_MAX_MS ? left : ASIDE_MAX_MS));
+}
 
 /* White space at the end is an editor's. */
 static void
@@ -149,25 +162,25 @@ static bool
 renew(VAULT *vault, int64_t deadline)
 {
     VAULT_REQUEST request = {
-      .operation = "renew-self", .method = "POST", .path = "auth/token/renew-self"};
+      .operation = "renew-self", .method = "POST", .path = "auth/token/renew-self", .once = true};
     STATUS ignored;
     int64_t seconds = 0;
     bool renewed;
 
     status_clear(&ignored);
-    renewed = vault_send(vault, deadline, &request, &ignored) == 0 && request.json != NULL &&
-              json_int(request.json, "auth.lease_duration", &seconds) && seconds >= RENEW_LEAST_S &&
-              take_token(vault, request.json, &ignored) == 0;
+    renewed = vault_send(vault, aside_deadline(deadline), &request, &ignored) == 0 &&
+              request.json != NULL && json_int(request.json, "auth.lease_duration", &seconds) &&
+              seconds >= RENEW_LEAST_S && take_token(vault, request.json, &ignored) == 0;
     vault_request_release(&request);
     return (renewed);
 }
 
 /* How long a token of a file lives; a policy may forbid it to ask, then an hour is assumed. */
 static bool
-look_up(VAULT *vault, int64_t deadline, int64_t *secondsp)
+look_up(VAULT *vault, int64_t deadline, bool once, int64_t *secondsp)
 {
     VAULT_REQUEST request = {
-      .operation = "lookup-self", .method = "GET", .path = "auth/token/lookup-self"};
+      .operation = "lookup-self", .method = "GET", .path = "auth/token/lookup-self", .once = once};
     STATUS ignored;
     bool known;
 
@@ -210,7 +223,7 @@ read_token(VAULT *vault, int64_t deadline, STATUS *status)
     vault->file_token = text;
     vault->renewable = false;
     token_set(&vault->token, copy, 0);
-    if (!look_up(vault, deadline, &seconds))
+    if (!look_up(vault, aside_deadline(deadline), true, &seconds))
         return (0);
     if (secret_new_copy(secret_bytes(text), secret_len(text), &copy, status) != 0)
         return ((int)status->status_class);
@@ -235,7 +248,7 @@ vault_token_good(VAULT *vault, int64_t deadline)
 {
     int64_t seconds;
 
-    return (look_up(vault, deadline, &seconds));
+    return (look_up(vault, deadline, false, &seconds));
 }
 
 bool
