@@ -5,6 +5,8 @@ import base64
 import http.server
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,13 +16,34 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from wtkms_lab import MODULE, SCRATCH, WT, engine, engine_environment, wtkms  # noqa: E402
+from wtkms_lab import BUILD, MODULE, SCRATCH, WT, engine, engine_environment, wtkms  # noqa: E402
+
+
+HOST = os.path.join(BUILD, "access_host") if os.path.exists(os.path.join(BUILD, "access_host")) else None
 
 
 class Transit(http.server.BaseHTTPRequestHandler):
     """What provider vault needs of a transit engine: it "encrypts" by base64. mode says how it behaves."""
     protocol_version = "HTTP/1.1"
-    mode, calls, hanging, let_go = "ok", 0, threading.Event(), threading.Event()
+    disable_nagle_algorithm = True
+    mode, look_up, calls, hanging, let_go = "ok", "ok", 0, threading.Event(), threading.Event()
+
+    def do_GET(self):
+        """How long the token lives: what a client asks first, and can do without. And the key's state."""
+        if type(self).mode == "away":
+            return self.drop()
+        if not self.path.endswith("/lookup-self"):
+            return self.answer(200, {"data": {"latest_version": 1, "min_decryption_version": 1}})
+        if type(self).look_up == "hang":
+            type(self).let_go.wait(60)
+        if type(self).look_up != "ok":
+            return self.answer(503, {"errors": ["not here"]})
+        self.answer(200, {"data": {"ttl": 0, "renewable": False}})
+
+    def drop(self):
+        """No answer, and no connection that is kept."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_POST(self):
         cls = type(self)
@@ -29,6 +52,8 @@ class Transit(http.server.BaseHTTPRequestHandler):
         if cls.mode == "hang":
             cls.hanging.set()
             cls.let_go.wait(60)
+        if cls.mode == "away":
+            return self.drop()
         if cls.mode == "sealed":
             return self.answer(503, {"errors": ["Vault is sealed"]})
         if "/encrypt/" in self.path:
@@ -182,15 +207,15 @@ class Access(unittest.TestCase):
         self.assertEqual(engine(self.home, "list", "table:t").returncode, 0)
 
     def serve(self, access, timeout="2s"):
-        """A home that a key service on loopback opens, with an engine that has it open and waits for rows."""
-        Transit.mode, Transit.calls = "ok", 0
+        """A home whose key is at a key service on loopback."""
+        Transit.mode, Transit.look_up, Transit.calls = "ok", "ok", 0
         Transit.hanging.clear()
         Transit.let_go.clear()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Transit)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Transit)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
         self.addCleanup(Transit.let_go.set)
         with open(self.path("token"), "w", encoding="utf-8") as file:
             file.write("token-of-a-test")
@@ -200,33 +225,61 @@ class Access(unittest.TestCase):
 kms:
   - provider: vault
     key: kek
-    endpoint: http://127.0.0.1:{self.server.server_port}
+    endpoint: http://127.0.0.1:{server.server_port}
     tokenFile: {self.path('token')}
     timeout: {timeout}
 access: {{{access}}}
 """)
         self.init()
-        engine(self.home, "create", "-c", "key_format=S,value_format=S", "table:t")
-        feeder = subprocess.Popen([WT, "-h", self.home, "loadtext", "table:t"], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=engine_environment())
+
+    def run_host(self, command):
+        """An engine that has the home open until its input ends."""
+        with open(self.path("out"), "wb") as out:
+            host = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,
+                                    env=engine_environment())
 
         def end():
-            if feeder.poll() is None:
-                feeder.kill()
-                feeder.wait()
-            for pipe in (feeder.stdin, feeder.stdout, feeder.stderr):
-                pipe.close()
+            if host.poll() is None:
+                host.kill()
+                host.wait()
+            host.stdin.close()
         self.addCleanup(end)
-        return feeder
+        return host
 
-    def feed(self, feeder):
-        out, err = feeder.communicate(b"".join(b"key%d\nvalue\n" % i for i in range(5000)), timeout=60)
-        self.assertEqual(feeder.returncode, 0, err)
-        return (out + err).decode()
+    def said(self):
+        if not os.path.exists(self.path("out")):
+            return ""
+        with open(self.path("out"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_said(self, text, seconds=60):
+        deadline = time.monotonic() + seconds
+        while text not in self.said() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertIn(text, self.said())
+
+    def finish(self, host):
+        """Let it close. How long that took, by its own clock, in milliseconds."""
+        host.stdin.close()
+        host.wait(60)
+        self.assertEqual(host.returncode, 0, self.said())
+        return int(re.search(r"closed in (\d+) ms", self.said()).group(1))
+
+    def test_a_look_up_that_does_not_answer(self):
+        """The token's life is good to know. Not to learn it must not cost the call that the token is for."""
+        self.serve("", "8s")
+        for how in ("hang", "refuse"):
+            Transit.look_up = how
+            start = time.monotonic()
+            result = wtkms("kms", "test", "--config", self.config)
+            self.assertEqual(result.code, 0, result.out + result.err)
+            self.assertLess(time.monotonic() - start, 7)
 
     @unittest.skipUnless(WT, "no wt")
     def test_a_key_service_away_and_back(self):
-        feeder = self.serve("checkInterval: 1s")
+        self.serve("checkInterval: 1s")
+        engine(self.home, "create", "-c", "key_format=S,value_format=S", "table:t")
+        feeder = self.run_host([WT, "-h", self.home, "loadtext", "table:t"])
         self.wait_for(lambda access: [a["class"] for a in access] == ["ok"])
         Transit.mode = "sealed"
         # It retries within its timeout, so that an outage of seconds is none.
@@ -234,7 +287,37 @@ access: {{{access}}}
         self.assertIsNone(feeder.poll())
         Transit.mode = "ok"
         self.wait_for(lambda access: [a["class"] for a in access] == ["ok"], 60)
-        self.assertEqual(self.feed(feeder).count("unavailable"), 2)  # the recipient, and that none opens
+        feeder.communicate(b"".join(b"key%d\nvalue\n" % i for i in range(5000)), timeout=60)
+        self.assertEqual(feeder.returncode, 0, self.said())
+        self.assertEqual(self.said().count("unavailable"), 2)  # the recipient, and that none opens
+
+    @unittest.skipUnless(HOST, "no access_host")
+    def test_close_while_a_call_hangs(self):
+        self.serve("checkInterval: 1s", "30s")
+        host = self.run_host([HOST, self.home])
+        self.wait_for(lambda access: [a["class"] for a in access] == ["ok"])
+        Transit.mode = "hang"
+        self.assertTrue(Transit.hanging.wait(60))
+        self.assertLess(self.finish(host), 3000)  # the call may take 30 s
+        self.assertNotIn("unavailable", self.said())  # what was called off is no finding
+
+    @unittest.skipUnless(HOST, "no access_host")
+    def test_stopped_by_signal(self):
+        """maxUnreachable, the one rule without ten minutes: SIGTERM, once, and the home opens again afterwards."""
+        self.serve("checkInterval: 1s, maxUnreachable: 2s")
+        host = self.run_host([HOST, self.home])
+        self.wait_for(lambda access: [a["class"] for a in access] == ["ok"])
+        Transit.mode = "away"
+        self.wait_said("SIGTERM\n")
+        for _ in range(2):  # a host that takes its time is not asked twice
+            last = self.status().json()["access"][0]["time"]
+            self.wait_for(lambda access, last=last: access[0]["time"] != last)
+        self.assertEqual(self.said().count("SIGTERM\n"), 1, self.said())
+        self.assertEqual(self.said().count("(SIGTERM) as access.maxUnreachable says"), 1, self.said())
+        self.assertLess(self.finish(host), 3000)
+        self.assertEqual(self.status().json()["access"][0]["class"], "unavailable")
+        Transit.mode = "ok"
+        self.assertEqual(engine(self.home, "list", "table:host").returncode, 0)
 
     def wait_for(self, condition, seconds=30):
         deadline = time.monotonic() + seconds
@@ -243,7 +326,7 @@ access: {{{access}}}
             if condition(access):
                 return access
             time.sleep(0.2)
-        self.fail(json.dumps(access))
+        self.fail(json.dumps(access) + self.said())
 
 
 if __name__ == "__main__":
