@@ -3,6 +3,8 @@
  * stops the database, how it ends. Its clock runs faster than the world's where ten minutes must pass, and
  * kill is caught.
  */
+#include "config.h"
+
 #include "extension/access_check.h"
 
 #include "common/cancel.h"
