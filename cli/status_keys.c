@@ -4,6 +4,7 @@
 #include "cli/status_keys.h"
 
 #include "cli/output.h"
+#include "common/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ typedef struct {
 bool
 status_keys_overdue(int64_t created, int64_t max_age)
 {
-    return (max_age != 0 && (int64_t)time(NULL) * 1000 - created > max_age);
+    return (max_age != 0 && clock_unix_ms() - created > max_age);
 }
 
 /* keyid NULL: of all. Units under a key that the keystore lacks count as not under an active one. */

@@ -54,3 +54,12 @@ clock_unix_seconds(void)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     return ((int64_t)now.tv_sec);
 }
+
+int64_t
+clock_unix_ms(void)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}

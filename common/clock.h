@@ -25,4 +25,7 @@ void clock_sleep(int64_t ms);
  * for timers. */
 int64_t clock_unix_seconds(void);
 
+/* clock_unix_ms -- The same in milliseconds, as keystores have their times. */
+int64_t clock_unix_ms(void);
+
 #endif

@@ -54,8 +54,9 @@ test_entries(void)
     refuse("provider: [local]\n", "provider is a list", NULL);
     refuse("provider: locl\nkeyFile: /k\n",
       "wtkms.conf:1:1: provider is \"locl\", which is not known",
-      "did you mean \"local\"? Known here: local, publickey");
-    refuse("provider: hsm\n", "which is not known", "known here: local, publickey");
+      "did you mean \"local\"? Known here: aws, azure, gcp, kmip, local, publickey, vault");
+    refuse("provider: hsm\n", "which is not known",
+      "known here: aws, azure, gcp, kmip, local, publickey, vault");
     refuse("provider: local\n", "\"keyFile\" is missing", NULL);
     refuse("keyFile: /k\nprovider: local\nkeyfile: /k\n",
       "wtkms.conf:3:1: unknown option \"keyfile\"",
