@@ -140,7 +140,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
     case HOME_BLOCK_FILE:
         if (ends_with(file->name, TIERED_SUFFIX))
             return (refuse_tiered(file->path, status));
-        /* FALLTHROUGH */
+        __attribute__((fallthrough));
     case HOME_LOG_FILE:
         run->result->files++;
         run->result->total += file->size;
@@ -148,7 +148,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
     case HOME_LOCKED:
         if (strcmp(file->name, LOCK_FILE) == 0)
             return (0);
-        /* FALLTHROUGH */
+        __attribute__((fallthrough));
     case HOME_UNREADABLE:
         if ((path = strdup(file->path)) == NULL)
             return (no_memory(status));
