@@ -714,6 +714,7 @@ test_seal_keys(void)
     size_t len, encoded_len, i;
 
     keystore = sample(&data, &len);
+    free(data);
     CHECK_OK_FATAL(secret_new_random(MAC_LEN, &other, &status));
     for (i = 0; i < 2; i++) {
         keys[i].scope = keystore->masters[i].scope;
