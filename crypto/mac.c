@@ -89,6 +89,71 @@ mac_derive_public(const SECRET *key, const void *salt, size_t salt_len, const ch
     return (hkdf(key, salt, salt_len, label, out, out_len, status));
 }
 
+struct mac_hkdf {
+    MAC *hmac;
+    SECRET *prk; /* the extracted key, RFC 5869's name */
+};
+
+int
+mac_hkdf_new(MAC_HKDF **hkdfp, STATUS *status)
+{
+    MAC_HKDF *hkdf;
+    int ret;
+
+    *hkdfp = NULL;
+    if ((hkdf = calloc(1, sizeof(*hkdf))) == NULL)
+        return (status_set(status, STATUS_NO_MEMORY, "memory", "an HKDF"));
+    /* The secret's zeros are a key like any other; there is none yet. */
+    if ((ret = secret_new(MAC_LEN, &hkdf->prk, status)) != 0 ||
+        (ret = mac_new(hkdf->prk, &hkdf->hmac, status)) != 0) {
+        mac_hkdf_free(hkdf);
+        return (ret);
+    }
+    *hkdfp = hkdf;
+    return (0);
+}
+
+/* An HMAC of data and, when it is not NULL, of one more byte. */
+static int
+hmac_again(MAC *hmac, const void *key, size_t key_len, const void *data, size_t len,
+  const uint8_t *more, uint8_t out[MAC_LEN], STATUS *status)
+{
+    int ret;
+
+    if (!EVP_MAC_init(hmac->ctx, key, key_len, NULL))
+        return (openssl_error(status, STATUS_INTERNAL, "hkdf", "HKDF-SHA-256"));
+    if ((ret = mac_update(hmac, data, len, status)) != 0 ||
+        (more != NULL && (ret = mac_update(hmac, more, 1, status)) != 0))
+        return (ret);
+    return (mac_final(hmac, out, status));
+}
+
+int
+mac_hkdf_derive(MAC_HKDF *hkdf, const SECRET *key, const void *salt, size_t salt_len,
+  const char *label, uint8_t out[MAC_LEN], STATUS *status)
+{
+    static const uint8_t no_salt[MAC_LEN], first = 1;
+    int ret;
+
+    /* RFC 5869, 2.2 and 2.3, one block. */
+    if ((ret = hmac_again(hkdf->hmac, salt_len == 0 ? no_salt : salt,
+           salt_len == 0 ? sizeof(no_salt) : salt_len, secret_bytes(key), secret_len(key), NULL,
+           secret_data(hkdf->prk), status)) != 0)
+        return (ret);
+    return (hmac_again(
+      hkdf->hmac, secret_bytes(hkdf->prk), MAC_LEN, label, strlen(label), &first, out, status));
+}
+
+void
+mac_hkdf_free(MAC_HKDF *hkdf)
+{
+    if (hkdf == NULL)
+        return;
+    mac_free(hkdf->hmac);
+    secret_free(hkdf->prk);
+    free(hkdf);
+}
+
 int
 mac_new(const SECRET *key, MAC **macp, STATUS *status)
 {

@@ -1,7 +1,7 @@
 /*
  * crypto/mac.h -- HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104), SHA-256.
  *
- * Layer: crypto. Thread-safe but for one MAC used by two threads.
+ * Layer: crypto. Thread-safe but for one MAC or MAC_HKDF used by two threads.
  */
 #ifndef WTKMS_CRYPTO_MAC_H
 #define WTKMS_CRYPTO_MAC_H
@@ -23,6 +23,17 @@ int mac_derive(const SECRET *key, const char *label, size_t out_len, SECRET **ou
 /* mac_derive_public -- The same with a salt, and into plain memory (commitments are no secrets). */
 int mac_derive_public(const SECRET *key, const void *salt, size_t salt_len, const char *label,
   void *out, size_t out_len, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * mac_hkdf_new, mac_hkdf_derive, mac_hkdf_free -- mac_derive_public for many keys, MAC_LEN bytes each: what
+ *     OpenSSL looks up for each call is looked up once. It holds what it derived from last until
+ *     mac_hkdf_free, which wipes; NULL is allowed.
+ */
+typedef struct mac_hkdf MAC_HKDF;
+int mac_hkdf_new(MAC_HKDF **hkdfp, STATUS *status) WTKMS_CHECKED;
+int mac_hkdf_derive(MAC_HKDF *hkdf, const SECRET *key, const void *salt, size_t salt_len,
+  const char *label, uint8_t out[MAC_LEN], STATUS *status) WTKMS_CHECKED;
+void mac_hkdf_free(MAC_HKDF *hkdf);
 
 typedef struct mac MAC;
 

@@ -3,7 +3,7 @@
  *
  * Layer: crypto. 32-byte key, 24-byte nonce, 16-byte tag. This is the plain form, one call a
  * message, for wrapping keys and for tests; units of the database go through unit_cipher.h, which
- * derives a sub-key once a stream. Thread-safe.
+ * derives a sub-key once a stream. Thread-safe but for one XAES used by two threads.
  */
 #ifndef WTKMS_CRYPTO_XAES_H
 #define WTKMS_CRYPTO_XAES_H
@@ -37,5 +37,19 @@ int xaes_wrap(const SECRET *key, const void *aad, size_t aad_len, const SECRET *
 /* xaes_unwrap -- The caller frees *secretp. STATUS_CORRUPT when it does not authenticate. */
 int xaes_unwrap(const SECRET *key, const void *aad, size_t aad_len, const uint8_t *wrapped,
   size_t len, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * xaes_new, xaes_wrap_by, xaes_unwrap_by -- The same for many keys: the ciphers are looked up once, and
+ *     a key that wraps several in a row is prepared once. Any key may follow on any other. A XAES has
+ *     the last keys in it until xaes_free, which wipes them, so it is not kept longer than the work
+ *     takes. NULL is allowed there.
+ */
+typedef struct xaes XAES;
+int xaes_new(XAES **xaesp, STATUS *status) WTKMS_CHECKED;
+void xaes_free(XAES *xaes);
+int xaes_wrap_by(XAES *xaes, const SECRET *key, const void *aad, size_t aad_len,
+  const SECRET *secret, uint8_t *out, STATUS *status) WTKMS_CHECKED;
+int xaes_unwrap_by(XAES *xaes, const SECRET *key, const void *aad, size_t aad_len,
+  const uint8_t *wrapped, size_t len, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
 
 #endif

@@ -139,6 +139,22 @@ scenario_derive(STATUS *status)
 }
 
 static int
+scenario_many_hkdf(STATUS *status)
+{
+    MAC_HKDF *hkdf;
+    uint8_t out[MAC_LEN];
+    int ret;
+
+    if ((ret = mac_hkdf_new(&hkdf, status)) != 0)
+        CU_ASSERT_PTR_NULL(hkdf);
+    if (ret == 0 && (ret = mac_hkdf_derive(hkdf, key, "salt", 4, "label", out, status)) == 0)
+        ret = mac_hkdf_derive(hkdf, key, NULL, 0, "label", out, status);
+    (void)fault_was_hit();
+    mac_hkdf_free(hkdf);
+    return (ret);
+}
+
+static int
 scenario_mac(STATUS *status)
 {
     MAC *mac;
@@ -160,6 +176,7 @@ macs(void)
 {
     scenario_runs(scenario_random, 1);
     scenario_runs(scenario_derive, 9);
+    scenario_runs(scenario_many_hkdf, 19);
     scenario_runs(scenario_mac, 7);
 }
 
@@ -175,6 +192,36 @@ scenario_wrap(STATUS *status)
         CU_ASSERT_PTR_NULL(secret);
     (void)fault_was_hit();
     secret_free(secret);
+    return (ret);
+}
+
+static SECRET *other;
+
+/* A key that follows on another one; what failed at any point works with the next call. */
+static int
+scenario_wrap_many(STATUS *status)
+{
+    STATUS again;
+    SECRET *secret = NULL;
+    XAES *xaes;
+    uint8_t wrapped[XAES_WRAPPED_LEN(32)];
+    int ret;
+
+    if ((ret = xaes_new(&xaes, status)) != 0) {
+        CU_ASSERT_PTR_NULL(xaes);
+        return (ret);
+    }
+    if ((ret = xaes_wrap_by(xaes, other, "aad", 3, key, wrapped, status)) == 0 &&
+        (ret = xaes_wrap_by(xaes, key, "aad", 3, key, wrapped, status)) == 0 &&
+        (ret = xaes_unwrap_by(xaes, key, "aad", 3, wrapped, sizeof(wrapped), &secret, status)) != 0)
+        CU_ASSERT_PTR_NULL(secret);
+    (void)fault_was_hit();
+    secret_free(secret);
+    CU_ASSERT_EQUAL(xaes_wrap_by(xaes, key, "aad", 3, key, wrapped, &again), 0);
+    CU_ASSERT_EQUAL(xaes_unwrap(key, "aad", 3, wrapped, sizeof(wrapped), &secret, &again), 0);
+    CU_ASSERT_TRUE(secret_equal(secret, key));
+    secret_free(secret);
+    xaes_free(xaes);
     return (ret);
 }
 
@@ -198,6 +245,9 @@ xaes(void)
     unsigned nth, hits = 0;
 
     scenario_runs(scenario_wrap, 15);
+    other = test_secret("0123456789abcdef0123456789abcdeF", 32);
+    scenario_runs(scenario_wrap_many, 20);
+    secret_free(other);
     /* Here the last failing call, the final one, cannot be told from a wrong tag. */
     key = test_secret("0123456789abcdef0123456789abcdef", 32);
     for (nth = 1; nth < 20; nth++) {

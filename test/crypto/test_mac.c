@@ -38,6 +38,54 @@ check_hkdf(const VECTOR *vector)
     secret_free(key);
 }
 
+static MAC_HKDF *hkdf_of_many;
+
+static void
+check_hkdf_of_many(const VECTOR *vector)
+{
+    STATUS status;
+    SECRET *key;
+    const uint8_t *bytes, *salt, *info, *output;
+    size_t len, salt_len, info_len, output_len;
+    uint8_t out[MAC_LEN];
+    char label[256];
+
+    bytes = vector_get(vector, "key", &len);
+    salt = vector_get(vector, "salt", &salt_len);
+    info = vector_get(vector, "info", &info_len);
+    output = vector_get(vector, "output", &output_len);
+    (void)snprintf(label, sizeof(label), "%.*s", (int)info_len, (const char *)info);
+    CU_ASSERT_TRUE_FATAL(output_len >= MAC_LEN);
+    key = test_secret(bytes, len);
+    CU_ASSERT_EQUAL(mac_hkdf_derive(hkdf_of_many, key, salt, salt_len, label, out, &status), 0);
+    CU_ASSERT_EQUAL(memcmp(out, output, MAC_LEN), 0);
+    secret_free(key);
+}
+
+/* One after the other with one MAC_HKDF: RFC 5869's, then what OpenSSL's own HKDF gives. */
+static void
+many_hkdf(void)
+{
+    STATUS status;
+    SECRET *key;
+    uint8_t out[MAC_LEN], expected[MAC_LEN], salt[100];
+    size_t i;
+
+    CU_ASSERT_EQUAL_FATAL(mac_hkdf_new(&hkdf_of_many, &status), 0);
+    CU_ASSERT_EQUAL(vectors_each("hkdf-sha256.txt", check_hkdf_of_many), 3);
+    for (i = 0; i < sizeof(salt); i++) {
+        salt[i] = (uint8_t)(7 * i);
+        CU_ASSERT_EQUAL_FATAL(secret_new_random(i + 1, &key, &status), 0);
+        CU_ASSERT_EQUAL(mac_hkdf_derive(hkdf_of_many, key, salt, i, "label", out, &status), 0);
+        CU_ASSERT_EQUAL(
+          mac_derive_public(key, salt, i, "label", expected, sizeof(expected), &status), 0);
+        CU_ASSERT_EQUAL(memcmp(out, expected, MAC_LEN), 0);
+        secret_free(key);
+    }
+    mac_hkdf_free(hkdf_of_many);
+    mac_hkdf_free(NULL);
+}
+
 static void
 hkdf(void)
 {
@@ -109,5 +157,5 @@ sha256(void)
       text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-const TEST tests_mac[] = {
-  {"HKDF of RFC 5869", hkdf}, {"HMAC of RFC 4231", hmac}, {"SHA-256", sha256}, {NULL, NULL}};
+const TEST tests_mac[] = {{"HKDF of RFC 5869", hkdf}, {"HKDF of many keys", many_hkdf},
+  {"HMAC of RFC 4231", hmac}, {"SHA-256", sha256}, {NULL, NULL}};

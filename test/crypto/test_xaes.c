@@ -200,6 +200,55 @@ wrap(void)
     secret_free(payload);
 }
 
+/* One XAES for all: each message as if it were the first, whatever key or failure came before. */
+static void
+wrap_many(void)
+{
+    enum { KEYS = 3, ROUNDS = 30 };
+    STATUS status;
+    SECRET *keys[KEYS], *payload = test_secret("a data key", 10), *back;
+    SECRET *shorter = test_secret("0123456789abcdef0123456789abcdef", 31);
+    XAES *xaes;
+    uint8_t wrapped[XAES_WRAPPED_LEN(10)];
+    unsigned i;
+
+    for (i = 0; i < KEYS; i++)
+        CU_ASSERT_EQUAL_FATAL(secret_new_random(XAES_KEY_LEN, &keys[i], &status), 0);
+    CU_ASSERT_EQUAL_FATAL(xaes_new(&xaes, &status), 0);
+    for (i = 0; i < ROUNDS; i++) {
+        const SECRET *key = keys[i / 2 % KEYS], *other = keys[(i / 2 + 1) % KEYS];
+
+        CU_ASSERT_EQUAL(xaes_wrap_by(xaes, key, "aad", 3, payload, wrapped, &status), 0);
+        CU_ASSERT_EQUAL(xaes_unwrap(key, "aad", 3, wrapped, sizeof(wrapped), &back, &status), 0);
+        CU_ASSERT_TRUE(secret_equal(payload, back));
+        secret_free(back);
+        if (i % 4 == 0) {
+            CU_ASSERT_EQUAL(
+              xaes_unwrap_by(xaes, other, "aad", 3, wrapped, sizeof(wrapped), &back, &status),
+              STATUS_CORRUPT);
+            CU_ASSERT_PTR_NULL(back);
+            CU_ASSERT_EQUAL(
+              xaes_unwrap_by(xaes, key, "AAD", 3, wrapped, sizeof(wrapped), &back, &status),
+              STATUS_CORRUPT);
+            CU_ASSERT_EQUAL(
+              xaes_unwrap_by(xaes, shorter, "aad", 3, wrapped, sizeof(wrapped), &back, &status),
+              STATUS_INTERNAL);
+        }
+        CU_ASSERT_EQUAL(xaes_wrap(key, "aad", 3, payload, wrapped, &status), 0);
+        CU_ASSERT_EQUAL(
+          xaes_unwrap_by(xaes, key, "aad", 3, wrapped, sizeof(wrapped), &back, &status), 0);
+        CU_ASSERT_TRUE(secret_equal(payload, back));
+        secret_free(back);
+    }
+    xaes_free(xaes);
+    xaes_free(NULL);
+    for (i = 0; i < KEYS; i++)
+        secret_free(keys[i]);
+    secret_free(payload);
+    secret_free(shorter);
+}
+
 const TEST tests_xaes[] = {{"vectors of the specification", vectors},
   {"accumulated vectors of the specification", accumulated},
-  {"vectors of AES-256-GCM", gcm_vectors}, {"lengths", refused}, {"key wrap", wrap}, {NULL, NULL}};
+  {"vectors of AES-256-GCM", gcm_vectors}, {"lengths", refused}, {"key wrap", wrap},
+  {"key wrap of many", wrap_many}, {NULL, NULL}};
