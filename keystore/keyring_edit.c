@@ -14,39 +14,72 @@
 #include <stdlib.h>
 #include <string.h>
 
-int
-keyring_wrap_data_key(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_DATA_KEY *data_key,
-  const SECRET *secret, STATUS *status)
+/* The wrapper of the edit. It goes with the edited view, so no wrapping key outlives the edit. */
+static int
+use_wrapper(KEYRING *keyring, PAYLOAD_WRAPPER **wrapperp, STATUS *status)
+{
+    KEYRING_VIEW *edited = keyring->edited;
+    int ret = 0;
+
+    if (edited->wrapper == NULL)
+        ret = payload_wrapper_new(&edited->wrapper, status);
+    *wrapperp = edited->wrapper;
+    return (ret);
+}
+
+static int
+wrap(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  bool is_committed, STATUS *status)
 {
     const char *scope = keystore_scope_of(keystore, data_key->keyid);
     const KEYSTORE_MASTER *master = keystore_active_master(keystore, scope);
     const KEYRING_MASTER *held =
       master == NULL ? NULL : keyring_view_master(keyring->edited, master->id);
     KEYRING_SECRET *cached;
+    PAYLOAD_WRAPPER *wrapper;
+    int ret;
 
     if (held == NULL)
         return (status_set(status, STATUS_INTERNAL, "keyring-master",
           "the master key of scope \"%s\" is not at hand", scope));
+    if ((ret = use_wrapper(keyring, &wrapper, status)) != 0)
+        return (ret);
     if ((cached = keyring_view_secret(keyring->edited, data_key->id)) != NULL)
         cached->is_rewrapped = true;
     data_key->master_key_id = master->id;
-    return (payload_wrap_data_key(held->wrap_key, keystore->uuid, data_key, secret, status));
+    return (
+      is_committed
+        ? payload_rewrap_data_key(wrapper, held->wrap_key, keystore->uuid, data_key, secret, status)
+        : payload_wrap_data_key(wrapper, held->wrap_key, keystore->uuid, data_key, secret, status));
 }
 
-/* Wrap a data key again, of the edited view or one that the edit added. */
+int
+keyring_wrap_data_key(KEYRING *keyring, const KEYSTORE *keystore, KEYSTORE_DATA_KEY *data_key,
+  const SECRET *secret, STATUS *status)
+{
+    return (wrap(keyring, keystore, data_key, secret, false, status));
+}
+
+/*
+ * Wrap a data key again, of the edited view or one that the edit added. That the secret is the one
+ * committed to was checked when it was unwrapped, unless the edit has wrapped this data key before.
+ */
 static int
 wrap_again(KEYRING *keyring, const KEYSTORE *keystore, const KEYRING_MASTER *old,
   KEYSTORE_DATA_KEY *data_key, STATUS *status)
 {
     const KEYRING_SECRET *held = keyring_view_secret(keyring->edited, data_key->id);
+    PAYLOAD_WRAPPER *wrapper;
     SECRET *added = NULL;
     int ret;
 
-    if (held == NULL && (ret = payload_unwrap_data_key(
-                           old->wrap_key, keystore->uuid, data_key, &added, status)) != 0)
+    if (held != NULL)
+        return (wrap(keyring, keystore, data_key, held->secret, !held->is_rewrapped, status));
+    if ((ret = use_wrapper(keyring, &wrapper, status)) != 0 ||
+        (ret = payload_unwrap_data_key(
+           wrapper, old->wrap_key, keystore->uuid, data_key, &added, status)) != 0)
         return (ret);
-    ret = keyring_wrap_data_key(
-      keyring, keystore, data_key, held == NULL ? added : held->secret, status);
+    ret = wrap(keyring, keystore, data_key, added, true, status);
     secret_free(added);
     return (ret);
 }

@@ -12,6 +12,7 @@
 
 #include "keystore/keyring.h"
 #include "keystore/keystore_file.h"
+#include "keystore/payload.h"
 #include "kms_clients/kms_client.h"
 
 #include <pthread.h>
@@ -45,6 +46,7 @@ struct keyring_view {
     size_t master_count;
     KEYRING_SECRET *secrets; /* of the data keys that are not retired, sorted by id */
     size_t secret_count;
+    PAYLOAD_WRAPPER *wrapper; /* of an edit: made when it wraps its first data key */
 };
 
 struct keyring {

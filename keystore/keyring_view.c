@@ -256,41 +256,51 @@ held_secret(const KEYRING_VIEW *old, const KEYSTORE_DATA_KEY *data_key)
 }
 
 static int
+open_data_key(const KEYRING_VIEW *view, const KEYRING_VIEW *old, PAYLOAD_WRAPPER *wrapper,
+  const KEYSTORE_DATA_KEY *data_key, SECRET **secretp, STATUS *status)
+{
+    const KEYRING_MASTER *master;
+    const SECRET *held;
+
+    if ((held = held_secret(old, data_key)) != NULL)
+        return (secret_new_copy(secret_bytes(held), secret_len(held), secretp, status));
+    /* keystore_check has seen that it is there; keyring_unlock that it is open. */
+    if ((master = keyring_view_master(view, data_key->master_key_id)) == NULL)
+        return (status_set(status, STATUS_INTERNAL, "keyring-master",
+          "master key %016" PRIx64 " is not at hand", data_key->master_key_id));
+    return (payload_unwrap_data_key(
+      wrapper, master->wrap_key, view->keystore->uuid, data_key, secretp, status));
+}
+
+static int
 open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status)
 {
     const KEYSTORE *keystore = view->keystore;
     const KEYSTORE_DATA_KEY *data_key;
-    const KEYRING_MASTER *master;
-    const SECRET *held;
+    PAYLOAD_WRAPPER *wrapper;
     KEYRING_SECRET *place;
     size_t i;
     int ret;
 
     if ((view->secrets = calloc(keystore->data_key_count + 1, sizeof(*view->secrets))) == NULL)
         return (no_memory(status));
+    if ((ret = payload_wrapper_new(&wrapper, status)) != 0)
+        return (ret);
     for (i = 0; i < keystore->data_key_count; i++) {
         data_key = &keystore->data_keys[i];
         if (data_key->state == KEYSTORE_RETIRED)
             continue;
         place = &view->secrets[view->secret_count];
         place->id = data_key->id;
-        if ((held = held_secret(old, data_key)) != NULL)
-            ret = secret_new_copy(secret_bytes(held), secret_len(held), &place->secret, status);
-        else {
-            /* keystore_check has seen that it is there; keyring_unlock that it is open. */
-            if ((master = keyring_view_master(view, data_key->master_key_id)) == NULL)
-                return (status_set(status, STATUS_INTERNAL, "keyring-master",
-                  "master key %016llx is not at hand",
-                  (unsigned long long)data_key->master_key_id));
-            ret = payload_unwrap_data_key(
-              master->wrap_key, keystore->uuid, data_key, &place->secret, status);
-        }
-        if (ret != 0)
-            return (ret);
+        if ((ret = open_data_key(view, old, wrapper, data_key, &place->secret, status)) != 0)
+            goto err;
         view->secret_count++;
     }
     qsort(view->secrets, view->secret_count, sizeof(*view->secrets), compare_secrets);
-    return (0);
+
+err:
+    payload_wrapper_free(wrapper);
+    return (ret);
 }
 
 /* --- the whole */
@@ -413,6 +423,7 @@ keyring_view_free(KEYRING_VIEW *view)
             secret_free(view->secrets[i].secret);
     free(view->masters);
     free(view->secrets);
+    payload_wrapper_free(view->wrapper);
     keystore_free(view->keystore);
     free(view);
 }

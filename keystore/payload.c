@@ -7,6 +7,7 @@
 #include "kms_clients/kms_client.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PAYLOAD_HEAD_LEN (1 + KEYSTORE_UUID_LEN + 8 + 1)
@@ -95,6 +96,57 @@ payload_commit(
       key, salt, sizeof(salt), COMMIT_LABEL, commitment, KEYSTORE_COMMITMENT_LEN, status));
 }
 
+/* --- data keys */
+
+struct payload_wrapper {
+    XAES *xaes;
+    MAC_HKDF *hkdf;
+};
+
+int
+payload_wrapper_new(PAYLOAD_WRAPPER **wrapperp, STATUS *status)
+{
+    PAYLOAD_WRAPPER *wrapper;
+    int ret;
+
+    *wrapperp = NULL;
+    if ((wrapper = calloc(1, sizeof(*wrapper))) == NULL)
+        return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for wrapping data keys"));
+    if ((ret = xaes_new(&wrapper->xaes, status)) != 0 ||
+        (ret = mac_hkdf_new(&wrapper->hkdf, status)) != 0) {
+        payload_wrapper_free(wrapper);
+        return (ret);
+    }
+    *wrapperp = wrapper;
+    return (0);
+}
+
+void
+payload_wrapper_free(PAYLOAD_WRAPPER *wrapper)
+{
+    if (wrapper == NULL)
+        return;
+    xaes_free(wrapper->xaes);
+    mac_hkdf_free(wrapper->hkdf);
+    free(wrapper);
+}
+
+/* payload_commit, by what is there already. */
+static int
+commit(PAYLOAD_WRAPPER *wrapper, const SECRET *key, uint64_t id,
+  uint8_t commitment[KEYSTORE_COMMITMENT_LEN], STATUS *status)
+{
+    uint8_t block[MAC_LEN], salt[8];
+    int ret;
+
+    _Static_assert(KEYSTORE_COMMITMENT_LEN <= MAC_LEN, "a commitment is of HKDF's first block");
+    (void)put(salt, id, sizeof(salt));
+    if ((ret = mac_hkdf_derive(
+           wrapper->hkdf, key, salt, sizeof(salt), COMMIT_LABEL, block, status)) == 0)
+        memcpy(commitment, block, KEYSTORE_COMMITMENT_LEN);
+    return (ret);
+}
+
 static size_t
 make_aad(
   uint8_t aad[AAD_MAX], const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key)
@@ -111,37 +163,58 @@ make_aad(
     return ((size_t)(p - aad));
 }
 
+static int
+check_sizes(const KEYSTORE_DATA_KEY *data_key, const SECRET *secret, STATUS *status)
+{
+    if (strlen(data_key->keyid) > KEYSTORE_KEYID_MAX || secret_len(secret) != KEYSTORE_DATA_KEY_LEN)
+        return (status_set(status, STATUS_INTERNAL, "payload", "a data key of the wrong size"));
+    return (0);
+}
+
 int
-payload_wrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  KEYSTORE_DATA_KEY *data_key, const SECRET *secret, STATUS *status)
+payload_rewrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  STATUS *status)
 {
     uint8_t aad[AAD_MAX];
     int ret;
 
-    if (strlen(data_key->keyid) > KEYSTORE_KEYID_MAX || secret_len(secret) != KEYSTORE_DATA_KEY_LEN)
-        return (status_set(status, STATUS_INTERNAL, "payload", "a data key of the wrong size"));
-    if ((ret = payload_commit(secret, data_key->id, data_key->commitment, status)) != 0)
+    if ((ret = check_sizes(data_key, secret, status)) != 0)
         return (ret);
-    return (
-      xaes_wrap(wrap_key, aad, make_aad(aad, uuid, data_key), secret, data_key->wrapped, status));
+    return (xaes_wrap_by(wrapper->xaes, wrap_key, aad, make_aad(aad, uuid, data_key), secret,
+      data_key->wrapped, status));
 }
 
 int
-payload_unwrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  const KEYSTORE_DATA_KEY *data_key, SECRET **secretp, STATUS *status)
+payload_wrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  STATUS *status)
+{
+    int ret;
+
+    if ((ret = check_sizes(data_key, secret, status)) != 0 ||
+        (ret = commit(wrapper, secret, data_key->id, data_key->commitment, status)) != 0)
+        return (ret);
+    return (payload_rewrap_data_key(wrapper, wrap_key, uuid, data_key, secret, status));
+}
+
+int
+payload_unwrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key, SECRET **secretp,
+  STATUS *status)
 {
     SECRET *secret = NULL;
     uint8_t aad[AAD_MAX], commitment[KEYSTORE_COMMITMENT_LEN];
     int ret;
 
     *secretp = NULL;
-    if ((ret = xaes_unwrap(wrap_key, aad, make_aad(aad, uuid, data_key), data_key->wrapped,
-           sizeof(data_key->wrapped), &secret, status)) != 0) {
+    if ((ret = xaes_unwrap_by(wrapper->xaes, wrap_key, aad, make_aad(aad, uuid, data_key),
+           data_key->wrapped, sizeof(data_key->wrapped), &secret, status)) != 0) {
         (void)status_add(
           status, "data key %016" PRIx64 " of keyid \"%s\"", data_key->id, data_key->keyid);
         return (ret);
     }
-    if ((ret = payload_commit(secret, data_key->id, commitment, status)) != 0)
+    if ((ret = commit(wrapper, secret, data_key->id, commitment, status)) != 0)
         goto err;
     if (!mac_equal(commitment, data_key->commitment, sizeof(commitment))) {
         ret = status_set(status, STATUS_CORRUPT, "keystore-commitment",

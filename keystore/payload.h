@@ -34,15 +34,33 @@ int payload_commit(const SECRET *key, uint64_t id, uint8_t commitment[KEYSTORE_C
   STATUS *status) WTKMS_CHECKED;
 
 /*
+ * payload_wrapper_new -- What data keys are wrapped and unwrapped with, one after the other, under any
+ *     wrapping keys; fastest when those of one follow each other. For one thread, and not kept longer
+ *     than the work takes: it has the last wrapping key in it until payload_wrapper_free, which
+ *     takes NULL too.
+ */
+typedef struct payload_wrapper PAYLOAD_WRAPPER;
+int payload_wrapper_new(PAYLOAD_WRAPPER **wrapperp, STATUS *status) WTKMS_CHECKED;
+void payload_wrapper_free(PAYLOAD_WRAPPER *wrapper);
+
+/*
  * payload_wrap_data_key -- Fill wrapped and commitment of a data key; its other fields are set. wrap_key is
  *     mac_derive(master key, "wtkms/1/wrap"). Associated data: uuid, id (8), length of the keyid
  *     (2), keyid, version (4), master key id (8), numbers little-endian.
  */
-int payload_wrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  KEYSTORE_DATA_KEY *data_key, const SECRET *secret, STATUS *status) WTKMS_CHECKED;
+int payload_wrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  STATUS *status) WTKMS_CHECKED;
+
+/* payload_rewrap_data_key -- Fill wrapped alone. The commitment, which is of id and secret and knows nothing
+ * of what wraps, was checked with this secret before. */
+int payload_rewrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  STATUS *status) WTKMS_CHECKED;
 
 /* payload_unwrap_data_key -- The reverse, commitment checked. The caller frees *secretp. STATUS_CORRUPT. */
-int payload_unwrap_data_key(const SECRET *wrap_key, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  const KEYSTORE_DATA_KEY *data_key, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
+int payload_unwrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
+  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key, SECRET **secretp,
+  STATUS *status) WTKMS_CHECKED;
 
 #endif

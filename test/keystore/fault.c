@@ -193,14 +193,20 @@ WRAP_CRYPTO(mac_derive_public,
   (const SECRET *key, const void *salt, size_t salt_len, const char *label, void *out,
     size_t out_len, STATUS *status),
   (key, salt, salt_len, label, out, out_len, status))
+WRAP_CRYPTO(mac_hkdf_new, (MAC_HKDF * *hkdfp, STATUS *status), (hkdfp, status))
+WRAP_CRYPTO(mac_hkdf_derive,
+  (MAC_HKDF * hkdf, const SECRET *key, const void *salt, size_t salt_len, const char *label,
+    uint8_t *out, STATUS *status),
+  (hkdf, key, salt, salt_len, label, out, status))
 WRAP_CRYPTO(mac_new, (const SECRET *key, MAC **macp, STATUS *status), (key, macp, status))
 WRAP_CRYPTO(
   mac_update, (MAC * mac, const void *data, size_t len, STATUS *status), (mac, data, len, status))
 WRAP_CRYPTO(mac_final, (MAC * mac, uint8_t *out, STATUS *status), (mac, out, status))
-WRAP_CRYPTO(xaes_wrap,
-  (const SECRET *key, const void *aad, size_t aad_len, const SECRET *secret, uint8_t *out,
-    STATUS *status),
-  (key, aad, aad_len, secret, out, status))
+WRAP_CRYPTO(xaes_new, (XAES * *xaesp, STATUS *status), (xaesp, status))
+WRAP_CRYPTO(xaes_wrap_by,
+  (XAES * xaes, const SECRET *key, const void *aad, size_t aad_len, const SECRET *secret,
+    uint8_t *out, STATUS *status),
+  (xaes, key, aad, aad_len, secret, out, status))
 WRAP_CRYPTO(secret_new, (size_t len, SECRET **secretp, STATUS *status), (len, secretp, status))
 WRAP_CRYPTO(secret_new_copy, (const void *data, size_t len, SECRET **secretp, STATUS *status),
   (data, len, secretp, status))

@@ -632,7 +632,8 @@ test_payloads(void)
 {
     static const uint8_t uuid[KEYSTORE_UUID_LEN] = {1, 2, 3}, other[KEYSTORE_UUID_LEN] = {1, 2, 4};
     STATUS status;
-    SECRET *key, *payload, *out;
+    PAYLOAD_WRAPPER *wrapper;
+    SECRET *key, *other_key, *payload, *out;
     KEYSTORE_DATA_KEY data_key = {.id = 5, .version = 2, .master_key_id = 6}, changed;
     char keyid[] = "tenant", other_keyid[] = "tenanu", scope[KEYSTORE_SCOPE_MAX + 2];
     uint8_t commitment[KEYSTORE_COMMITMENT_LEN];
@@ -641,6 +642,7 @@ test_payloads(void)
     memset(scope, 's', sizeof(scope) - 1);
     scope[sizeof(scope) - 1] = '\0';
     CHECK_OK_FATAL(secret_new_random(KEYSTORE_MASTER_KEY_LEN, &key, &status));
+    CHECK_OK_FATAL(secret_new_random(KEYSTORE_MASTER_KEY_LEN, &other_key, &status));
     CHECK_FAILS(payload_new(uuid, 1, scope, key, &payload, &status), STATUS_INTERNAL, "payload");
     scope[KEYSTORE_SCOPE_MAX] = '\0';
     CHECK_OK_FATAL(payload_new(uuid, 1, scope, key, &payload, &status));
@@ -675,39 +677,61 @@ test_payloads(void)
 
     /* Everything that says whose key it is, is part of the wrap. */
     data_key.keyid = keyid;
-    CHECK_OK_FATAL(payload_wrap_data_key(key, uuid, &data_key, key, &status));
-    CHECK_OK(payload_unwrap_data_key(key, uuid, &data_key, &out, &status));
+    CHECK_OK_FATAL(payload_wrapper_new(&wrapper, &status));
+    CHECK_OK_FATAL(payload_wrap_data_key(wrapper, key, uuid, &data_key, key, &status));
+    CHECK_OK(payload_unwrap_data_key(wrapper, key, uuid, &data_key, &out, &status));
     CU_ASSERT(secret_equal(out, key));
     secret_free(out);
     status_clear(&status);
-    CU_ASSERT_EQUAL(payload_unwrap_data_key(key, other, &data_key, &out, &status), STATUS_CORRUPT);
+    CU_ASSERT_EQUAL(
+      payload_unwrap_data_key(wrapper, key, other, &data_key, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.id++;
-    CU_ASSERT_EQUAL(payload_unwrap_data_key(key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+    CU_ASSERT_EQUAL(
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.version++;
-    CU_ASSERT_EQUAL(payload_unwrap_data_key(key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+    CU_ASSERT_EQUAL(
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.master_key_id++;
-    CU_ASSERT_EQUAL(payload_unwrap_data_key(key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+    CU_ASSERT_EQUAL(
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.keyid = other_keyid;
-    CU_ASSERT_EQUAL(payload_unwrap_data_key(key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+    CU_ASSERT_EQUAL(
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.commitment[3] ^= 1;
-    CHECK_FAILS(payload_unwrap_data_key(key, uuid, &changed, &out, &status), STATUS_CORRUPT,
-      "keystore-commitment");
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status),
+      STATUS_CORRUPT, "keystore-commitment");
     CU_ASSERT_PTR_NULL(out);
+    /* Wrapped again: other bytes, the same commitment, and what was unwrapped last does not matter. */
+    changed = data_key;
+    CHECK_OK(payload_rewrap_data_key(wrapper, other_key, uuid, &changed, key, &status));
+    CU_ASSERT_EQUAL(memcmp(changed.commitment, data_key.commitment, sizeof(changed.commitment)), 0);
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status),
+      STATUS_CORRUPT, "wrap-tag");
+    CHECK_OK(payload_unwrap_data_key(wrapper, other_key, uuid, &changed, &out, &status));
+    CU_ASSERT(secret_equal(out, key));
+    secret_free(out);
+    CHECK_OK(payload_commit(key, data_key.id, commitment, &status));
+    CU_ASSERT_EQUAL(memcmp(commitment, data_key.commitment, sizeof(commitment)), 0);
     /* The same key under two ids has two commitments. */
     CHECK_OK(payload_commit(key, 6, commitment, &status));
     CU_ASSERT_NOT_EQUAL(memcmp(commitment, data_key.commitment, sizeof(commitment)), 0);
     CHECK_OK_FATAL(secret_new(31, &out, &status));
-    CHECK_FAILS(
-      payload_wrap_data_key(key, uuid, &data_key, out, &status), STATUS_INTERNAL, "payload");
+    CHECK_FAILS(payload_wrap_data_key(wrapper, key, uuid, &data_key, out, &status), STATUS_INTERNAL,
+      "payload");
+    CHECK_FAILS(payload_rewrap_data_key(wrapper, key, uuid, &data_key, out, &status),
+      STATUS_INTERNAL, "payload");
     CHECK_FAILS(
       payload_new(uuid, 1, "default", out, &payload, &status), STATUS_INTERNAL, "payload");
     secret_free(out);
     secret_free(key);
+    secret_free(other_key);
+    payload_wrapper_free(wrapper);
+    payload_wrapper_free(NULL);
 }
 
 /* A data key and a master key in one edit: what was added is wrapped again with the rest. */
