@@ -198,7 +198,7 @@ reencrypt_journal_write(
   REENCRYPT_JOURNAL *journal, const REENCRYPT_ITEM *items, size_t count, STATUS *status)
 {
     struct iovec vectors[VECTORS];
-    uint8_t entries[VECTORS / 3][ENTRY_LEN], header[HEADER_LEN];
+    uint8_t entries[VECTORS / 3][ENTRY_LEN], header[HEADER_LEN], *entry;
     uint64_t offset = HEADER_LEN;
     uint32_t seed;
     size_t i;
@@ -209,8 +209,9 @@ reencrypt_journal_write(
     for (i = 0; i < count; i++) {
         if (!is_journaled(&items[i]))
             continue;
-        write_entry(&items[i], seed, entries[n / 3]);
-        vectors[n++] = (struct iovec){entries[n / 3], ENTRY_LEN};
+        entry = entries[n / 3];
+        write_entry(&items[i], seed, entry);
+        vectors[n++] = (struct iovec){entry, ENTRY_LEN};
         vectors[n++] = (struct iovec){items[i].file->path, strlen(items[i].file->path)};
         vectors[n++] = (struct iovec){items[i].image, items[i].length};
         if (n == VECTORS) {
