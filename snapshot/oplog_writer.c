@@ -34,6 +34,8 @@ typedef struct {
     OPLOG_CHAIN chain;
     ZSTD_CCtx *zstd;
     uint64_t offset, unsynced;
+    uint32_t segment; /* the number of this one */
+    bool is_begun;
     uint32_t next_frame;
     uint64_t segment_first, segment_last;
     OPLOG_COUNTS counts;
@@ -81,6 +83,23 @@ sync_file(WRITER *writer, STATUS *status)
 
 /* --- frames */
 
+/* Not before there is something to put into it: an input that is refused leaves the archive as it was. */
+static int
+begin_segment(WRITER *writer, STATUS *status)
+{
+    OPLOG_SEGMENT segment = {.number = writer->segment, .time = now_ms()};
+    uint8_t header[OPLOG_SEGMENT_LEN];
+    int ret;
+
+    if ((ret = random_bytes(segment.salt, sizeof(segment.salt), status)) != 0)
+        return (ret);
+    oplog_segment_put(&segment, header);
+    if ((ret = oplog_chain_segment(&writer->chain, writer->key, header, status)) != 0)
+        return (ret);
+    writer->is_begun = true;
+    return (append(writer, header, sizeof(header), status));
+}
+
 static int
 write_frame(WRITER *writer, OPLOG_FRAME *frame, const uint8_t *data, size_t len, STATUS *status)
 {
@@ -89,6 +108,8 @@ write_frame(WRITER *writer, OPLOG_FRAME *frame, const uint8_t *data, size_t len,
     if (writer->next_frame == UINT32_MAX)
         return (status_set(status, STATUS_REFUSED, "oplog-segment-full",
           "a segment of %s has as many frames as it can; run it again", writer->path));
+    if (!writer->is_begun && (ret = begin_segment(writer, status)) != 0)
+        return (ret);
     frame->number = writer->next_frame;
     frame->sealed_len = (uint32_t)len;
     if ((ret = oplog_chain_seal(&writer->chain, frame, data, len, writer->out, status)) != 0 ||
@@ -154,21 +175,6 @@ write_closing(WRITER *writer, STATUS *status)
     if ((ret = write_frame(writer, &frame, counts, sizeof(counts), status)) != 0)
         return (ret);
     return (sync_file(writer, status));
-}
-
-static int
-begin_segment(WRITER *writer, uint32_t number, STATUS *status)
-{
-    OPLOG_SEGMENT segment = {.number = number, .time = now_ms()};
-    uint8_t header[OPLOG_SEGMENT_LEN];
-    int ret;
-
-    if ((ret = random_bytes(segment.salt, sizeof(segment.salt), status)) != 0)
-        return (ret);
-    oplog_segment_put(&segment, header);
-    if ((ret = oplog_chain_segment(&writer->chain, writer->key, header, status)) != 0)
-        return (ret);
-    return (append(writer, header, sizeof(header), status));
 }
 
 /* --- the file */
@@ -255,8 +261,8 @@ read_to_end(OPLOG_READER *reader, STATUS *status)
  * beginning of the last segment on: more would make each append read the whole archive.
  */
 static int
-find_end(WRITER *writer, const OPLOG_SEAL_OPTIONS *options, OPLOG_SEAL_RESULT *result,
-  uint32_t *segmentp, STATUS *status)
+find_end(
+  WRITER *writer, const OPLOG_SEAL_OPTIONS *options, OPLOG_SEAL_RESULT *result, STATUS *status)
 {
     OPLOG_READER *reader;
     const OPLOG_SUMMARY *summary;
@@ -287,7 +293,7 @@ find_end(WRITER *writer, const OPLOG_SEAL_OPTIONS *options, OPLOG_SEAL_RESULT *r
     writer->counts.all_bytes = summary->bytes;
     result->previous = summary->last;
     result->cut = summary->size - summary->good_end;
-    *segmentp = oplog_reader_next_segment(reader);
+    writer->segment = oplog_reader_next_segment(reader);
     if (result->cut > 0 && ftruncate(writer->fd, (off_t)summary->good_end) != 0)
         ret = status_set_errno(
           status, errno, "oplog-write", "cutting the open end off %s", writer->path);
@@ -380,7 +386,6 @@ oplog_seal(const char *path, int input_fd, const char *input_name,
 {
     WRITER writer = {.fd = -1, .path = path};
     OPLOG_ENTRIES *entries = NULL;
-    uint32_t segment;
     int ret;
 
     _Static_assert(OPLOG_SEALED_MAX >= ZSTD_COMPRESSBOUND(OPLOG_RAW_MAX), "what zstd may need");
@@ -388,8 +393,7 @@ oplog_seal(const char *path, int input_fd, const char *input_name,
     if ((ret = prepare(&writer, status)) != 0 ||
         (ret = oplog_entries_open(input_fd, input_name, &entries, status)) != 0 ||
         (ret = open_archive(path, options, &writer, &result->created, status)) != 0 ||
-        (ret = find_end(&writer, options, result, &segment, status)) != 0 ||
-        (ret = begin_segment(&writer, segment, status)) != 0)
+        (ret = find_end(&writer, options, result, status)) != 0)
         goto err;
     if ((ret = take_entries(&writer, entries, options->resume, result, status)) != 0) {
         ret = keep_what_was_read(&writer, ret, status);
