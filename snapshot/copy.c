@@ -169,6 +169,9 @@ note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, bool at
         if (at_root)
             facts->config = content;
         break;
+    case COPY_FILE_LOCKED:
+        copy->running = copy->running || at_root;
+        break;
     case COPY_FILE_STATE:
         if (at_root)
             facts->state = content->state;

@@ -159,22 +159,33 @@ inventory_release(INVENTORY *inventory)
 /* --- asking */
 
 static void
-take_result(COPY *copy, const ACCESS_RESULT *result)
+set_access(COPY_RECIPIENT *recipient, const ACCESS_RESULT *result)
+{
+    char line[sizeof(result->status.message) + sizeof(result->status.hint) + 64];
+
+    recipient->access = bson_strdup(
+      result->status_class == STATUS_OK ? "opens" : status_class_name(result->status_class));
+    if (result->status_class != STATUS_OK)
+        recipient->detail = bson_strdup(status_format(&result->status, line, sizeof(line)));
+}
+
+/* exact: the recorded identifier was asked; else no client could be made of an entry, whose identifier is
+ * not known then. */
+static void
+take_result(COPY *copy, const ACCESS_RESULT *result, bool exact)
 {
     COPY_RECIPIENT *recipient;
-    char line[sizeof(result->status.message) + sizeof(result->status.hint) + 64];
     size_t i;
 
+    if (!exact && result->status_class == STATUS_OK)
+        return;
     for (i = 0; i < copy->recipient_count; i++) {
         recipient = &copy->recipients[i];
-        if (recipient->access != NULL || strcmp(recipient->scope, result->scope) != 0 ||
-            strcmp(recipient->provider, result->provider) != 0 ||
-            strcmp(recipient->key_id, result->key_id) != 0)
-            continue;
-        recipient->access = bson_strdup(
-          result->status_class == STATUS_OK ? "opens" : status_class_name(result->status_class));
-        if (result->status_class != STATUS_OK)
-            recipient->detail = bson_strdup(status_format(&result->status, line, sizeof(line)));
+        if (recipient->access == NULL && strcmp(recipient->scope, result->scope) == 0 &&
+            strcmp(recipient->provider, result->provider) == 0 &&
+            (exact ? strcmp(recipient->key_id, result->key_id) == 0
+                   : result->status_class == STATUS_CONFIG))
+            set_access(recipient, result);
     }
 }
 
@@ -197,7 +208,9 @@ inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, 
         (void)access_prober_run(prober, NULL);
         results = access_prober_results(prober, &count);
         for (n = 0; n < count; n++)
-            take_result(&inventory->copies[i], &results[n]);
+            take_result(&inventory->copies[i], &results[n], true);
+        for (n = 0; n < count; n++)
+            take_result(&inventory->copies[i], &results[n], false);
     }
     access_prober_free(prober);
     return (ret);

@@ -171,6 +171,22 @@ milliseconds(const struct timespec *time)
     return ((int64_t)time->tv_sec * 1000 + time->tv_nsec / 1000000);
 }
 
+/* Whether a process has the home open. Of the host's process this must not run: see datafile/home.h. */
+static bool
+is_locked(int dir_fd, const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool locked;
+    int fd;
+
+    fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    if (fd < 0)
+        return (false);
+    locked = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    (void)close(fd);
+    return (locked);
+}
+
 static int
 scan_file(
   SCAN *scan, int dir_fd, const char *name, const char *path, const struct stat *sb, STATUS *status)
@@ -179,8 +195,11 @@ scan_file(
     struct stat now;
     int fd, ret;
 
-    if (strcmp(name, "WiredTiger.lock") == 0 || strcmp(name, "mongod.lock") == 0)
+    if (strcmp(name, "WiredTiger.lock") == 0) {
+        if (is_locked(dir_fd, name))
+            copy_file_add(scan->container, path, 0, 0)->kind = COPY_FILE_LOCKED;
         return (0);
+    }
     file = copy_file_add(scan->container, path, (uint64_t)sb->st_size, milliseconds(&sb->st_mtim));
     /* What is ours is never a link: one planted in a home leads to a file that others chose. */
     fd = openat(dir_fd, name,
