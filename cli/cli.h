@@ -16,7 +16,7 @@
 #define CLI_DONE 0
 #define CLI_FAILED 1
 #define CLI_USAGE 2
-#define CLI_NEEDED 3 /* key usage: something needs the key */
+#define CLI_NEEDED 3   /* key usage: something needs the key */
 #define CLI_UNJUDGED 4 /* something could not be judged */
 
 #define CLI_DEFAULT_CONFIG "/etc/wtkms.conf"

@@ -129,8 +129,10 @@ print_row(OUTPUT_TABLE *table, const COPY *copy)
 {
     char time[OUTPUT_TIME_SIZE];
 
-    output_table_cell(
-      table, "%s%s", copy->node[0] == '\0' ? "-" : copy->node, copy->running ? " (live)" : "");
+    output_table_cell(table, "%s%s", copy->node[0] == '\0' ? "-" : copy->node,
+      copy->running    ? " (live)"
+      : copy->is_oplog ? " (oplog)"
+                       : "");
     take_cell(table, copy_print_name(copy));
     output_table_cell(table, "%s", output_time(copy->checkpoint, time));
     output_table_cell(table, "%.1f MB", (double)copy->size / 1e6);

@@ -61,8 +61,8 @@ int state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *sta
  */
 int state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
 /* state_file_parse -- The same from the file's text, for a copy inside an archive. */
-int state_file_parse(const uint8_t *text, size_t len, STATE_FILE_CONTENT **contentp,
-  STATUS *status) WTKMS_CHECKED;
+int state_file_parse(
+  const uint8_t *text, size_t len, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
 void state_file_free(STATE_FILE_CONTENT *content);
 
 /* state_file_free_checks -- Free checks with all that they hold; NULL is allowed. */

@@ -237,12 +237,27 @@ name_keys(COPY *copy)
 }
 
 static void
+adopt_keystore(COPY *copy, const KEYSTORE *keystore, const STATE_FILE_CONTENT *state)
+{
+    char uuid[KEYSTORE_UUID_TEXT];
+    size_t i;
+
+    copy->keystore = keystore;
+    keystore_uuid_text(keystore->uuid, uuid);
+    copy->uuid = bson_strdup(uuid);
+    bson_free(copy->node);
+    copy->node = bson_strdup(keystore->node == NULL ? "" : keystore->node);
+    copy->generation = keystore->generation;
+    for (i = 0; i < keystore->master_count; i++)
+        if (keystore->masters[i].state == KEYSTORE_ACTIVE)
+            take_master(copy, &keystore->masters[i], state);
+}
+
+static void
 take_keystore(FACTS *facts)
 {
     COPY *copy = facts->copy;
     const COPY_FILE *from = NULL;
-    char uuid[KEYSTORE_UUID_TEXT];
-    size_t i;
 
     if (facts->keystore != NULL) {
         copy->has_keystore = true;
@@ -255,15 +270,7 @@ take_keystore(FACTS *facts)
     }
     if (from == NULL)
         return;
-    copy->keystore = from->keystore;
-    keystore_uuid_text(copy->keystore->uuid, uuid);
-    copy->uuid = bson_strdup(uuid);
-    bson_free(copy->node);
-    copy->node = bson_strdup(copy->keystore->node == NULL ? "" : copy->keystore->node);
-    copy->generation = copy->keystore->generation;
-    for (i = 0; i < copy->keystore->master_count; i++)
-        if (copy->keystore->masters[i].state == KEYSTORE_ACTIVE)
-            take_master(copy, &copy->keystore->masters[i], facts->state);
+    adopt_keystore(copy, from->keystore, facts->state);
     name_keys(copy);
     if (copy->partial)
         copy_problem(copy, true,
@@ -439,6 +446,26 @@ start_copy(COPY *copy, const COPY_CONTAINER *container, const char *root)
           container->path[strlen(container->path) - 1] == '/' ? "" : "/", root);
 }
 
+/* A sealed oplog archive is a row of its own, wherever it lies. */
+static void
+add_oplog(INVENTORY *inventory, const COPY_CONTAINER *container, const COPY_FILE *file,
+  const COPY_FILE *content)
+{
+    COPY *copy = inventory_copy(inventory);
+
+    start_copy(copy, container, file->path);
+    copy->is_oplog = true;
+    copy->files = 1;
+    copy->size = file->size;
+    copy->modified = file->modified;
+    copy->state = content->keystore == NULL ? COPY_UNKNOWN : COPY_ENCRYPTED;
+    copy->has_keystore = content->keystore != NULL;
+    if (content->keystore != NULL)
+        adopt_keystore(copy, content->keystore, NULL);
+    if (content->problem != NULL)
+        copy_problem(copy, true, "%s", content->problem);
+}
+
 /* Rows point to them. */
 static void
 keep_keystores(INVENTORY *inventory, COPY_CONTAINER *container)
@@ -489,8 +516,11 @@ inventory_group(INVENTORY *inventory, COPY_CONTAINER *container)
         facts[i].copy = &inventory->copies[first + i];
     for (i = 0; i < container->count; i++) {
         file = &container->files[i];
+        content = content_of(file, refs, container->count);
+        if (content->kind == COPY_FILE_OPLOG)
+            continue;
         if ((root = find_root(&roots, file)) < roots.count)
-            note_file(&facts[root], file, content_of(file, refs, container->count),
+            note_file(&facts[root], file, content,
               strlen(roots.items[root]) == (file->name == 0 ? 0 : file->name - 1));
         else if (file->kind == COPY_FILE_UNREADABLE)
             inventory_skip(inventory, "%s%s%s: %s", container->path,
@@ -499,6 +529,12 @@ inventory_group(INVENTORY *inventory, COPY_CONTAINER *container)
     for (i = 0; i < roots.count; i++) {
         judge(&facts[i]);
         bson_free(roots.items[i]);
+    }
+    /* Last: rows move when there are more of them. */
+    for (i = 0; i < container->count; i++) {
+        content = content_of(&container->files[i], refs, container->count);
+        if (content->kind == COPY_FILE_OPLOG)
+            add_oplog(inventory, container, &container->files[i], content);
     }
     keep_keystores(inventory, container);
     bson_free(roots.items);

@@ -50,7 +50,8 @@ typedef struct {
     char *path;
     char *member; /* directory inside the archive at path; NULL: path is the copy itself */
     bool is_archive;
-    bool running; /* a process has it open: a live home */
+    bool is_oplog; /* a sealed oplog archive, not a copy of a home */
+    bool running;  /* a process has it open: a live home */
     COPY_STATE state;
     bool has_keystore; /* of its own */
     bool from_mirror;  /* keys are those that WiredTiger.config carries */

@@ -5,7 +5,9 @@
 
 #include "datafile/metadata_text.h"
 #include "keystore/mirror.h"
+#include "snapshot/oplog_format.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +195,30 @@ ends_with(const char *text, const char *end)
     return (len >= end_len && strcmp(text + len - end_len, end) == 0);
 }
 
+/* The head of a sealed oplog archive carries the keystore with its wrapped key: see oplog_format.h. */
+static void
+read_oplog(COPY_FILE *file, const uint8_t *data, size_t len)
+{
+    uint32_t keystore_len, version;
+    STATUS status;
+
+    if (len < OPLOG_MAGIC_LEN + 8) {
+        copy_file_problem(file, "the oplog archive ends inside its head");
+        return;
+    }
+    memcpy(&version, data + OPLOG_MAGIC_LEN, sizeof(version));
+    memcpy(&keystore_len, data + OPLOG_MAGIC_LEN + 4, sizeof(keystore_len));
+    keystore_len = le32toh(keystore_len);
+    if (le32toh(version) != OPLOG_VERSION)
+        copy_file_problem(file, "the oplog archive is of a version that is not known here");
+    else if (keystore_len > len - OPLOG_MAGIC_LEN - 8)
+        copy_file_problem(file, "the oplog archive ends inside its head");
+    else if (keystore_decode(data + OPLOG_MAGIC_LEN + 8, keystore_len, &file->keystore, &status) !=
+             0)
+        copy_file_problem(
+          file, "the keys in the oplog archive's head cannot be read: %s", status.message);
+}
+
 int
 copy_file_content(COPY_FILE *file, COPY_FILE_KIND known, const uint8_t *data, size_t len,
   bool whole, STATUS *status)
@@ -207,6 +233,11 @@ copy_file_content(COPY_FILE *file, COPY_FILE_KIND known, const uint8_t *data, si
     if (known != COPY_FILE_OTHER) {
         if (known != COPY_FILE_ENGINE)
             read_known(file, data, len, whole);
+        return (0);
+    }
+    if (len >= OPLOG_MAGIC_LEN && memcmp(data, OPLOG_MAGIC, OPLOG_MAGIC_LEN) == 0) {
+        file->kind = COPY_FILE_OPLOG;
+        read_oplog(file, data, len);
         return (0);
     }
     if ((kind = sample_kind(data, len)) == SAMPLE_OTHER) {

@@ -26,6 +26,7 @@ typedef enum {
     COPY_FILE_STATE,
     COPY_FILE_UNFINISHED, /* the journal of a re-encryption, a restore that was not finished */
     COPY_FILE_MANIFEST,
+    COPY_FILE_OPLOG,     /* a sealed oplog archive: a row of its own */
     COPY_FILE_LOCKED,    /* WiredTiger.lock, which a process holds: a live home */
     COPY_FILE_TORN,      /* named as a table and no block file */
     COPY_FILE_UNREADABLE /* problem says why; directories too */

@@ -64,20 +64,53 @@ inventory_place(INVENTORY *inventory, const char *host, const char *path, int64_
     place->time = time;
 }
 
+/* A file that is named itself may be a sealed oplog archive. */
+static int
+scan_oplog(INVENTORY *inventory, int fd, const char *path, bool *is_oplogp, STATUS *status)
+{
+    COPY_CONTAINER container = {NULL, false, NULL, 0, 0};
+    COPY_FILE *file;
+    const char *slash = strrchr(path, '/');
+    struct stat sb;
+    uint8_t *data;
+    size_t len = 0;
+    ssize_t n;
+    int ret = 0;
+
+    *is_oplogp = false;
+    if (slash == NULL || fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode))
+        return (0);
+    container.path = slash == path ? bson_strdup("/") : bson_strndup(path, (size_t)(slash - path));
+    file =
+      copy_file_add(&container, slash + 1, (uint64_t)sb.st_size, (int64_t)sb.st_mtim.tv_sec * 1000);
+    data = bson_malloc(SAMPLE_START);
+    while (len < SAMPLE_START && (n = pread(fd, data + len, SAMPLE_START - len, (off_t)len)) > 0)
+        len += (size_t)n;
+    if ((ret = copy_file_content(
+           file, COPY_FILE_OTHER, data, len, len == (size_t)sb.st_size, status)) == 0 &&
+        file->kind == COPY_FILE_OPLOG) {
+        *is_oplogp = true;
+        inventory_group(inventory, &container);
+    }
+    bson_free(data);
+    copy_container_release(&container);
+    return (ret);
+}
+
 static int
 scan_file(INVENTORY *inventory, int fd, const char *path, STATUS *status)
 {
-    bool is_archive;
+    bool is_known;
     int ret;
 
-    if ((ret = archive_scan(inventory, fd, path, &is_archive, status)) != 0)
+    if ((ret = archive_scan(inventory, fd, path, &is_known, status)) != 0 || is_known)
         return (ret);
-    if (!is_archive) {
-        (void)status_set(status, STATUS_CORRUPT, "inventory-archive",
-          "%s is no directory and no tar archive", path);
-        return (status_hint(status, "name a directory, or a .tar, .tar.gz or .tar.zst file"));
-    }
-    return (0);
+    if ((ret = scan_oplog(inventory, fd, path, &is_known, status)) != 0 || is_known)
+        return (ret);
+    (void)status_set(
+      status, STATUS_CORRUPT, "inventory-archive", "%s is no directory and no archive", path);
+    return (status_hint(
+      status, "name a directory, a .tar, .tar.gz or .tar.zst file, or a sealed oplog archive"));
 }
 
 static int

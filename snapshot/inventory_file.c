@@ -157,6 +157,7 @@ put_copy(bson_t *json, const COPY *copy)
     put_text(json, "path", copy->path);
     put_text(json, "member", copy->member);
     (void)bson_append_bool(json, "archive", -1, copy->is_archive);
+    put_text(json, "kind", copy->is_oplog ? "oplog archive" : "home");
     (void)bson_append_bool(json, "running", -1, copy->running);
     put_text(json, "encryption", copy_state_name(copy->state));
     put_text(json, "keystore",
@@ -397,7 +398,7 @@ add_copy(const bson_t *item, void *context)
 {
     READING *reading = context;
     COPY *copy = inventory_copy(reading->inventory);
-    char *state, *keystore;
+    char *keystore, *kind, *state;
     bool ok;
 
     copy->host = get_text(item, "host");
@@ -417,6 +418,9 @@ add_copy(const bson_t *item, void *context)
     copy->plain_tables = (uint64_t)get_number(item, "plainTables");
     copy->sampled = get_bool(item, "sampled");
     copy->unjudged = !get_bool(item, "judged");
+    kind = get_text(item, "kind");
+    copy->is_oplog = kind != NULL && strcmp(kind, "oplog archive") == 0;
+    bson_free(kind);
     state = get_text(item, "encryption");
     keystore = get_text(item, "keystore");
     ok = copy->host != NULL && copy->node != NULL && copy->path != NULL && state != NULL &&

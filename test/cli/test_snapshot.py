@@ -459,6 +459,36 @@ class UsageTest(SnapshotCase):
             self.refused(wtkms("key", "usage", "k", "--inventory", path), identity)
 
 
+class OplogTest(SnapshotCase):
+    def archive(self, name="log.wko"):
+        entries = self.path("oplog.bson")
+        with open(entries, "wb") as file:
+            for i in range(20):
+                body = (b"\x11ts\0" + struct.pack("<II", i + 1, 1700000000) + b"\x02op\0\x02\0\0\0n\0" +
+                        b"\x02ns\0\x01\0\0\0\0" + b"\x03o\0\x05\0\0\0\0")
+                file.write(struct.pack("<i", len(body) + 5) + body + b"\0")
+        path = os.path.join(self.tree, name)
+        self.done(wtkms("oplog", "seal", path, entries, "--config", self.config))
+        return path
+
+    def test_archives_are_rows_of_their_own(self):
+        path = self.archive()
+        home = self.encrypted("home")
+        shutil.copy(path, os.path.join(home, "inside"))
+        key = self.key_id(path)
+        row = self.row(path)
+        self.assertEqual((row["kind"], row["encryption"], row["node"]), ("oplog archive", "encrypted", "rs0-a"))
+        with tarfile.open(self.path("t.tar"), "w") as tar:
+            tar.add(self.tree, ".")
+        rows = self.rows(self.tree)
+        self.assertEqual({name: row["kind"] for name, row in rows.items()},
+                         {"home": "home", "home/inside": "oplog archive", "log.wko": "oplog archive"})
+        self.assertEqual(len(self.list(self.path("t.tar"))["copies"]), 3)
+        self.assertEqual(wtkms("key", "usage", key, path).code, 3)
+        os.truncate(path, 100)
+        self.assertFalse(self.row(path, code=4)["judged"])
+
+
 class CheckTest(SnapshotCase):
     def test_check_asks_what_is_configured(self):
         home = self.encrypted("home")
