@@ -132,7 +132,7 @@ const CLI_COMMAND cli_commands[] = {
     "Prints JSON: run it on each node and backup host, then merge.", false, NULL,
     cmd_inventory_export},
   {"inventory merge", "FILE...", 1, "Join the inventories of several hosts.",
-    "Prints one inventory. Of a copy that two of them have, same host and path, the one that was\n"
-    "changed last stays.",
+    "Prints one inventory. Of a copy that two of them have, same host and path, what was\n"
+    "seen last stays.",
     false, NULL, cmd_inventory_merge},
   {NULL, NULL, 0, NULL, NULL, false, NULL, NULL}};

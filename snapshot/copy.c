@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PROBLEMS_MAX 20 /* shown of one copy; the rest is counted */
 
@@ -144,8 +145,6 @@ note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, bool at
         note_sample(facts, content);
     if (content->checkpoint > copy->checkpoint)
         copy->checkpoint = content->checkpoint;
-    if (content->keep_until > copy->keep_until)
-        copy->keep_until = content->keep_until;
     switch (content->kind) {
     case COPY_FILE_BLOCKS:
         facts->data = true;
@@ -435,6 +434,7 @@ start_copy(COPY *copy, const COPY_CONTAINER *container, const char *root)
 {
     copy->host = bson_strdup(inventory_host());
     copy->node = bson_strdup("");
+    copy->searched = (int64_t)time(NULL) * 1000;
     copy->is_archive = container->is_archive;
     if (container->is_archive) {
         copy->path = bson_strdup(container->path);

@@ -58,6 +58,7 @@ typedef struct {
     bool partial;      /* and that is a part of the keystore */
     char *uuid;        /* of the keystore, or NULL */
     int64_t generation;
+    int64_t searched;                         /* ms: when this was seen */
     int64_t checkpoint, modified, keep_until; /* ms; 0: not known, none */
     uint64_t size, files;
     COPY_RECIPIENT *recipients; /* of the active master keys; every scope must be opened */

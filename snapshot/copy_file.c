@@ -53,7 +53,6 @@ copy_file_is_root(const COPY_FILE *file)
     case COPY_FILE_BACKUP_METADATA:
     case COPY_FILE_ENGINE:
     case COPY_FILE_KEYSTORE:
-    case COPY_FILE_MANIFEST:
         return (true);
     case COPY_FILE_CONFIG:
         return (file->keystore != NULL);

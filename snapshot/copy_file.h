@@ -25,11 +25,10 @@ typedef enum {
     COPY_FILE_KEYSTORE,
     COPY_FILE_STATE,
     COPY_FILE_UNFINISHED, /* the journal of a re-encryption, a restore that was not finished */
-    COPY_FILE_MANIFEST,
-    COPY_FILE_OPLOG,     /* a sealed oplog archive: a row of its own */
-    COPY_FILE_LOCKED,    /* WiredTiger.lock, which a process holds: a live home */
-    COPY_FILE_TORN,      /* named as a table and no block file */
-    COPY_FILE_UNREADABLE /* problem says why; directories too */
+    COPY_FILE_OPLOG,      /* a sealed oplog archive: a row of its own */
+    COPY_FILE_LOCKED,     /* WiredTiger.lock, which a process holds: a live home */
+    COPY_FILE_TORN,       /* named as a table and no block file */
+    COPY_FILE_UNREADABLE  /* problem says why; directories too */
 } COPY_FILE_KIND;
 
 typedef struct {
@@ -45,7 +44,6 @@ typedef struct {
     bool partial;              /* the mirror's is a part */
     STATE_FILE_CONTENT *state; /* of wtkms.state */
     int64_t checkpoint;        /* ms, of turtle and backup's metadata */
-    int64_t keep_until;        /* ms, of a manifest */
     size_t plain_tables;       /* by the backup's metadata: encryption=(name=none) */
     char *problem;             /* what is wrong with it, or NULL */
     char *link;                /* of a hard link in an archive: its target's path, or NULL */

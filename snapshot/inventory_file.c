@@ -167,6 +167,7 @@ put_copy(bson_t *json, const COPY *copy)
     (void)bson_append_bool(json, "partial", -1, copy->partial);
     put_text(json, "uuid", copy->uuid);
     (void)bson_append_int64(json, "generation", -1, copy->generation);
+    put_time(json, "searched", copy->searched);
     put_time(json, "checkpointTime", copy->checkpoint);
     put_time(json, "modified", copy->modified);
     put_time(json, "keepUntil", copy->keep_until);
@@ -378,7 +379,7 @@ drop_older(INVENTORY *inventory, size_t known)
         if (!same_text(old->host, copy->host) || !same_text(old->path, copy->path) ||
             !same_text(old->member, copy->member))
             continue;
-        if (copy->modified >= old->modified) {
+        if (copy->searched >= old->searched) {
             copy_release(old);
             *old = *copy;
         } else
@@ -410,6 +411,7 @@ add_copy(const bson_t *item, void *context)
     copy->partial = get_bool(item, "partial");
     copy->uuid = get_text(item, "uuid");
     copy->generation = get_number(item, "generation");
+    copy->searched = get_time(item, "searched");
     copy->checkpoint = get_time(item, "checkpointTime");
     copy->modified = get_time(item, "modified");
     copy->keep_until = get_time(item, "keepUntil");

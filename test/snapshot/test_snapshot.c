@@ -187,7 +187,7 @@ test_merge_keeps_the_later(void)
     add_recipient(add_copy(&first, "/a"), "default", "local:old");
     copy = add_copy(&second, "/a");
     add_recipient(copy, "default", "local:new");
-    copy->modified = 1700000000000;
+    copy->searched = 1700000000000;
     (void)add_copy(&second, "/b");
     old_text = written(&first);
     new_text = written(&second);
