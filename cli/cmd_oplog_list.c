@@ -132,7 +132,7 @@ append_file(bson_t *json, const OPLOG_FILE *file)
     output_json_number(json, "resumed", (int64_t)summary->resumed);
     output_json_time(json, "started", summary->started);
     output_json_time(json, "continued", summary->continued);
-    output_json_bool(json, "openEnd", summary->is_open);
+    output_json_bool(json, "endIsOpen", summary->is_open);
     output_json_bool(json, "verified", file->is_verified);
     output_json_text(
       json, "gapAfter", file->gap == 0 ? NULL : oplog_entries_time_text(file->gap, text));

@@ -52,6 +52,7 @@ void oplog_reader_set_key(OPLOG_READER *reader, const SECRET *key);
 int oplog_reader_next(OPLOG_READER *reader, OPLOG_FRAME *frame, const uint8_t **datap, bool *endp,
   STATUS *status) WTKMS_CHECKED;
 
+/* oplog_reader_summary -- Of what was read so far; the reader's. */
 const OPLOG_SUMMARY *oplog_reader_summary(const OPLOG_READER *reader);
 
 /*

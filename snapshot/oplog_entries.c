@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #define DOCUMENT_MIN 5
-#define BUFFER_SIZE ((size_t)2 * OPLOG_DOCUMENT_MAX)
+#define DEPTH_MAX 250 /* above what a server takes */
+#define READ_BYTES ((size_t)256 * 1024)
+#define BUFFER_SIZE (OPLOG_DOCUMENT_MAX + READ_BYTES)
 
 struct oplog_entries {
     int fd;
@@ -57,7 +59,10 @@ oplog_entries_close(OPLOG_ENTRIES *entries)
     free(entries);
 }
 
-/* Have this many bytes in the buffer, or the end of the descriptor. */
+/*
+ * Have this many bytes in the buffer, or the end of the descriptor. Reads are small and go to the front of the
+ * buffer, so that entries are looked at and compressed while the processor still has them at hand.
+ */
 static int
 fill(OPLOG_ENTRIES *entries, size_t need, STATUS *status)
 {
@@ -65,13 +70,12 @@ fill(OPLOG_ENTRIES *entries, size_t need, STATUS *status)
 
     if (entries->end - entries->start >= need || entries->is_at_end)
         return (0);
-    if (entries->start + need > BUFFER_SIZE) {
-        memmove(entries->buffer, entries->buffer + entries->start, entries->end - entries->start);
-        entries->end -= entries->start;
-        entries->start = 0;
-    }
-    while (entries->end - entries->start < need) {
-        n = read(entries->fd, entries->buffer + entries->end, BUFFER_SIZE - entries->end);
+    memmove(entries->buffer, entries->buffer + entries->start, entries->end - entries->start);
+    entries->end -= entries->start;
+    entries->start = 0;
+    while (entries->end < need) {
+        n = read(entries->fd, entries->buffer + entries->end,
+          need - entries->end > READ_BYTES ? need - entries->end : READ_BYTES);
         if (n == -1 && errno == EINTR)
             continue;
         if (n == -1)
@@ -100,25 +104,47 @@ length_of(const uint8_t *data)
             (uint32_t)data[3] << 24);
 }
 
-/* The one "ts" of a document. */
+/*
+ * Whether all below an iterator is well formed: types, lengths and ends, not the text in it, which is the
+ * server's. A part of the time of bson_validate.
+ */
 static bool
-find_ts(const bson_t *document, uint64_t *tsp)
+is_well_formed(bson_iter_t *iter, unsigned depth)
 {
-    bson_iter_t iter;
+    bson_iter_t child;
+
+    while (bson_iter_next(iter))
+        if ((BSON_ITER_HOLDS_DOCUMENT(iter) || BSON_ITER_HOLDS_ARRAY(iter)) &&
+            (depth == DEPTH_MAX || !bson_iter_recurse(iter, &child) ||
+              !is_well_formed(&child, depth + 1)))
+            return (false);
+    return (iter->err_off == 0);
+}
+
+/* One pass over a document: is it well formed, and has it one "ts" of the right type. */
+static bool
+examine(const bson_t *document, bool deep, uint64_t *tsp, bool *has_tsp)
+{
+    bson_iter_t iter, child;
     uint32_t seconds, increment;
-    unsigned found = 0;
+    unsigned found = 0, wrong = 0;
 
     if (!bson_iter_init(&iter, document))
         return (false);
     while (bson_iter_next(&iter))
-        if (strcmp(bson_iter_key(&iter), "ts") == 0) {
-            if (!BSON_ITER_HOLDS_TIMESTAMP(&iter))
-                return (false);
+        if (strcmp(bson_iter_key_unsafe(&iter), "ts") == 0) {
+            found++;
+            if (!BSON_ITER_HOLDS_TIMESTAMP(&iter)) {
+                wrong++;
+                continue;
+            }
             bson_iter_timestamp(&iter, &seconds, &increment);
             *tsp = (uint64_t)seconds << 32 | increment;
-            found++;
-        }
-    return (found == 1);
+        } else if (deep && (BSON_ITER_HOLDS_DOCUMENT(&iter) || BSON_ITER_HOLDS_ARRAY(&iter)) &&
+                   (!bson_iter_recurse(&iter, &child) || !is_well_formed(&child, 1)))
+            return (false);
+    *has_tsp = found == 1 && wrong == 0;
+    return (iter.err_off == 0);
 }
 
 int
@@ -127,6 +153,7 @@ oplog_entries_next(OPLOG_ENTRIES *entries, OPLOG_ENTRY *entry, bool *endp, STATU
     char was[OPLOG_ENTRIES_TIME_SIZE], is[OPLOG_ENTRIES_TIME_SIZE];
     bson_t document;
     uint32_t len;
+    bool has_ts;
     int ret;
 
     *endp = false;
@@ -148,9 +175,9 @@ oplog_entries_next(OPLOG_ENTRIES *entries, OPLOG_ENTRY *entry, bool *endp, STATU
     entry->data = entries->buffer + entries->start;
     entry->len = len;
     if (!bson_init_static(&document, entry->data, len) ||
-        !bson_validate(&document, BSON_VALIDATE_NONE, NULL))
+        !examine(&document, true, &entry->ts, &has_ts))
         return (bad(entries, "is no well-formed BSON document", status));
-    if (!find_ts(&document, &entry->ts))
+    if (!has_ts)
         return (bad(entries, "is no oplog entry: it has no single ts of type Timestamp", status));
     if (entry->ts < entries->last)
         return (status_set(status, STATUS_CORRUPT, "oplog-order",
@@ -168,12 +195,14 @@ int
 oplog_entries_peek(const uint8_t *data, size_t len, OPLOG_ENTRY *entry, STATUS *status)
 {
     bson_t document;
+    bool has_ts;
 
     if (len < DOCUMENT_MIN || length_of(data) < DOCUMENT_MIN || length_of(data) > len)
         goto err;
     entry->data = data;
     entry->len = length_of(data);
-    if (bson_init_static(&document, data, entry->len) && find_ts(&document, &entry->ts))
+    if (bson_init_static(&document, data, entry->len) &&
+        examine(&document, false, &entry->ts, &has_ts) && has_ts)
         return (0);
 
 err:

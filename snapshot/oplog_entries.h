@@ -23,7 +23,7 @@ typedef struct {
 } OPLOG_ENTRY;
 
 /* oplog_entries_open -- Read from an open descriptor, which stays the caller's; name is for messages and must
- * outlive it. At most two documents of the largest size are held in memory. */
+ * outlive it. Memory: one document of the largest size. */
 int oplog_entries_open(
   int fd, const char *name, OPLOG_ENTRIES **entriesp, STATUS *status) WTKMS_CHECKED;
 void oplog_entries_close(OPLOG_ENTRIES *entries);

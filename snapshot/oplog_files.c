@@ -52,7 +52,7 @@ add_file(OPLOG_FILES *files, int fd, char *path, STATUS *status)
     OPLOG_READER *reader;
     OPLOG_FILE *grown, *file;
 
-    if ((grown = realloc(files->files, (files->count + 1) * sizeof(*grown))) == NULL) {
+    if ((grown = reallocarray(files->files, files->count + 1, sizeof(*grown))) == NULL) {
         free(path);
         return (no_memory(status));
     }

@@ -67,21 +67,25 @@ typedef struct {
     uint64_t all_documents, all_bytes;
 } OPLOG_COUNTS;
 
+/* oplog_head_put -- Write the bytes before the keystore. */
 void oplog_head_put(size_t keystore_len, uint8_t out[OPLOG_HEAD_LEN]);
 /* oplog_head_get -- The keystore's length, 1..OPLOG_KEYSTORE_MAX. STATUS_CORRUPT "oplog-head" when these are
  * not the first bytes of an archive, STATUS_REFUSED for a later version. */
 int oplog_head_get(
   const uint8_t in[OPLOG_HEAD_LEN], size_t *keystore_lenp, STATUS *status) WTKMS_CHECKED;
 
+/* oplog_segment_put, oplog_segment_get -- Write and read a segment's header. STATUS_CORRUPT. */
 void oplog_segment_put(const OPLOG_SEGMENT *segment, uint8_t out[OPLOG_SEGMENT_LEN]);
 int oplog_segment_get(
   const uint8_t in[OPLOG_SEGMENT_LEN], OPLOG_SEGMENT *segment, STATUS *status) WTKMS_CHECKED;
 
+/* oplog_frame_put -- Write a frame's header. */
 void oplog_frame_put(const OPLOG_FRAME *frame, uint8_t out[OPLOG_FRAME_LEN]);
 /* oplog_frame_get -- Read and hold to its limits: kind, lengths, times in order. STATUS_CORRUPT. */
 int oplog_frame_get(
   const uint8_t in[OPLOG_FRAME_LEN], OPLOG_FRAME *frame, STATUS *status) WTKMS_CHECKED;
 
+/* oplog_counts_put, oplog_counts_get -- The plaintext of a closing frame. */
 void oplog_counts_put(const OPLOG_COUNTS *counts, uint8_t out[OPLOG_COUNTS_LEN]);
 void oplog_counts_get(const uint8_t in[OPLOG_COUNTS_LEN], OPLOG_COUNTS *counts);
 

@@ -116,7 +116,7 @@ class OplogTest(unittest.TestCase):
         out, err = self.open("a", more=["--allow-open-end"])
         self.assertEqual(out, joined(pairs))
         self.assertIn(f"what came after {T0 + 19}:3 is not in it", err)
-        self.assertTrue(self.listed(self.path("a"))[0]["openEnd"])
+        self.assertTrue(self.listed(self.path("a"))[0]["endIsOpen"])
         self.listed(self.path("a"), verify=True, code=1)
         _, _, err = self.seal("a", pairs + entries(T0 + 20, T0 + 21), "--resume")
         self.assertIn("were cut off", err)

@@ -304,6 +304,17 @@ refuse_input(LAB *lab, const BYTES *good, const void *bad, size_t bad_len, const
 }
 
 static void
+refuse_damaged(LAB *lab, const BYTES *good, const bson_t *document, size_t offset)
+{
+    uint8_t copy[200];
+
+    CU_ASSERT_FATAL(document->len <= sizeof(copy) && offset < document->len);
+    memcpy(copy, bson_get_data(document), document->len);
+    copy[offset] ^= 0x40;
+    refuse_input(lab, good, copy, document->len, "no well-formed");
+}
+
+static void
 test_input(void)
 {
     static const uint8_t huge[] = {0xff, 0xff, 0xff, 0x7f, 1};
@@ -329,6 +340,14 @@ test_input(void)
     BSON_APPEND_TIMESTAMP(&document, "ts", T0, 6);
     BSON_APPEND_TIMESTAMP(&document, "ts", T0, 7);
     refuse_input(&lab, &good, bson_get_data(&document), document.len, "no single ts");
+    bson_reinit(&document);
+    BSON_APPEND_TIMESTAMP(&document, "ts", T0, 6);
+    BSON_APPEND_DOCUMENT(&document, "o", &(bson_t)BSON_INITIALIZER);
+    refuse_damaged(&lab, &good, &document, 19); /* the length of the document inside */
+    bson_reinit(&document);
+    BSON_APPEND_TIMESTAMP(&document, "ts", T0, 6);
+    BSON_APPEND_UTF8(&document, "o", "text");
+    refuse_damaged(&lab, &good, &document, 19); /* of the string */
     bson_destroy(&document);
 
     /* What does not follow on the archive leaves it as it was. */
