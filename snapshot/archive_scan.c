@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FORMAT_UNKNOWN EILSEQ /* libarchive's number for it, where there is no EFTYPE */
 #define BLOCK_SIZE ((size_t)64 * 1024)
 
 typedef struct {
@@ -61,6 +62,35 @@ broken(SCAN *scan, struct archive *archive)
 {
     inventory_skip(scan->inventory, "%s: the archive cannot be read further: %s",
       scan->container.path, text_of(archive));
+}
+
+static bool
+is_named_archive(const char *path)
+{
+    static const char *const endings[] = {".tar", ".tgz", ".tzst", ".txz", ".tbz2"};
+    const char *name = strrchr(path, '/');
+    size_t end_len, i, len;
+
+    name = name == NULL ? path : name + 1;
+    if (strstr(name, ".tar.") != NULL)
+        return (true);
+    len = strlen(name);
+    for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        end_len = strlen(endings[i]);
+        if (len >= end_len && strcmp(name + len - end_len, endings[i]) == 0)
+            return (true);
+    }
+    return (false);
+}
+
+/* Nothing could be read of it: no archive at all, or one that was cut or damaged near its start. */
+static void
+judge_failure(SCAN *scan, struct archive *archive, bool *is_archivep)
+{
+    if (archive_errno(archive) == FORMAT_UNKNOWN && !is_named_archive(scan->container.path))
+        return;
+    *is_archivep = true;
+    broken(scan, archive);
 }
 
 /* Up to limit bytes of a member. *wholep: there are no more. -1: the archive ends here. */
@@ -159,11 +189,10 @@ scan_members(SCAN *scan, struct archive *archive, bool *is_archivep, STATUS *sta
         if (got == ARCHIVE_RETRY)
             continue;
         if (got < ARCHIVE_WARN) {
-            /* Before the first member: compressed, but no archive. */
-            if (scan->container.count != 0)
+            if (*is_archivep)
                 broken(scan, archive);
-            else if (!*is_archivep)
-                return (0);
+            else
+                judge_failure(scan, archive, is_archivep);
             return (0);
         }
         *is_archivep = true;
@@ -180,7 +209,7 @@ archive_scan(INVENTORY *inventory, int fd, const char *path, bool *is_archivep, 
     int ret = 0;
 
     *is_archivep = false;
-    if (!looks_like(fd))
+    if (!looks_like(fd) && !is_named_archive(path))
         return (0);
     memset(&scan, 0, sizeof(scan));
     scan.inventory = inventory;
@@ -198,9 +227,10 @@ archive_scan(INVENTORY *inventory, int fd, const char *path, bool *is_archivep, 
         archive_read_support_filter_xz(archive) != ARCHIVE_OK ||
         archive_read_support_filter_bzip2(archive) != ARCHIVE_OK ||
         archive_read_support_filter_lz4(archive) != ARCHIVE_OK ||
-        archive_read_open_fd(archive, fd, BLOCK_SIZE) < ARCHIVE_WARN)
-        /* gzip and its like without a tar inside end here too. */
+        archive_read_open_fd(archive, fd, BLOCK_SIZE) < ARCHIVE_WARN) {
+        judge_failure(&scan, archive, is_archivep);
         goto err;
+    }
     ret = scan_members(&scan, archive, is_archivep, status);
     if (ret == 0 && *is_archivep)
         inventory_group(inventory, &scan.container);

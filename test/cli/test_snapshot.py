@@ -380,6 +380,24 @@ class ArchiveTest(SnapshotCase):
             self.assertEqual(wtkms("key", "usage", "no-such-key", path).code, 4)
 
 
+    def test_cut_near_the_start_or_no_archive_at_all(self):
+        """Nothing of these can be read, and that is told; a compressed log is no copy and is not."""
+        self.sources()
+        for mode, name in (("w:gz", "b.tar.gz"), ("w:xz", "c.txz"), ("w:bz2", "d.tar.bz2")):
+            path = self.pack(mode, name)
+            os.truncate(path, 200)
+        with open(os.path.join(self.tree, "noise.tar"), "wb") as file:
+            file.write(os.urandom(5000))
+        subprocess.run(["gzip", "-c"], input=b"a log\n" * 1000, check=True,
+                       stdout=open(os.path.join(self.tree, "server.log.gz"), "wb"))
+        skipped = self.list(self.tree, code=4)["skipped"]
+        for name in ("b.tar.gz", "c.txz", "d.tar.bz2", "noise.tar"):
+            self.assertEqual(len([line for line in skipped if name in line]), 1, skipped)
+        self.assertEqual(len(skipped), 4)
+        self.assertEqual(wtkms("key", "usage", "k", self.tree).code, 4)
+        self.assertEqual(self.list(os.path.join(self.tree, "b.tar.gz"), code=4)["copies"], [])
+
+
 class UsageTest(SnapshotCase):
     def test_exit_codes(self):
         home = self.encrypted("home")
