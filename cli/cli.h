@@ -16,6 +16,7 @@
 #define CLI_DONE 0
 #define CLI_FAILED 1
 #define CLI_USAGE 2
+#define CLI_NEEDED 3   /* key usage: something needs the key */
 #define CLI_UNJUDGED 4 /* something could not be judged */
 
 #define CLI_DEFAULT_CONFIG "/etc/wtkms.conf"
@@ -45,9 +46,12 @@ int cli_main(int argc, char **argv);
 int cmd_abi(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_check(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_init(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_inventory_export(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_inventory_merge(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_remove(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_key_usage(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_kms_test(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keygen(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -55,23 +59,33 @@ int cmd_keystore_fork(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CH
 int cmd_keystore_recover(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_show(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_oplog_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_oplog_open(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_oplog_seal(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_oplog_verify(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_reencrypt(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_cmk(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_data(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_master(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_snapshot_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_status(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 
 extern const OPTIONS_ENTRY cmd_check_options[];
 extern const OPTIONS_ENTRY cmd_init_options[];
 extern const OPTIONS_ENTRY cmd_key_prune_options[];
 extern const OPTIONS_ENTRY cmd_key_remove_options[];
+extern const OPTIONS_ENTRY cmd_key_usage_options[];
 extern const OPTIONS_ENTRY cmd_keystore_fork_options[];
 extern const OPTIONS_ENTRY cmd_keystore_recover_options[];
 extern const OPTIONS_ENTRY cmd_keystore_restore_options[];
+extern const OPTIONS_ENTRY cmd_oplog_open_options[];
+extern const OPTIONS_ENTRY cmd_oplog_seal_options[];
+extern const OPTIONS_ENTRY cmd_oplog_verify_options[];
 extern const OPTIONS_ENTRY cmd_reencrypt_options[];
 extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];
 extern const OPTIONS_ENTRY cmd_rotate_data_options[];
 extern const OPTIONS_ENTRY cmd_rotate_master_options[];
+extern const OPTIONS_ENTRY cmd_snapshot_list_options[];
 extern const OPTIONS_ENTRY cmd_status_options[];
 
 #endif

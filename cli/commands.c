@@ -71,6 +71,12 @@ const CLI_COMMAND cli_commands[] = {
     "The keystore, its copies, WiredTiger.config and the previous generation lose the keys.\n"
     "The host must be stopped, and the keyid be typed, or given by --yes.",
     false, cmd_key_remove_options, cmd_key_remove},
+  {"key usage", "[KEYID] PATH...", 0, "Say what a customer key is still needed for.",
+    "Searches the paths as snapshot list does, or the inventory of many hosts, and names every\n"
+    "live home, copy and archive that is wrapped for the key KEYID, and which other recipient\n"
+    "would still open each. Exit code 0: nothing in these places needs it; 3: something does;\n"
+    "4: nothing known does, but something could not be judged.",
+    false, cmd_key_usage_options, cmd_key_usage},
   {"keystore show", "HOME|FILE", 1, "Print all that a keystore says in clear, as JSON.",
     "Reads a home's keystore, or a backup of one, without any key.", false, NULL,
     cmd_keystore_show},
@@ -94,4 +100,39 @@ const CLI_COMMAND cli_commands[] = {
     "the recipients of the configuration, which may be new ones, and records it in the\n"
     "history. The host must be stopped.",
     false, cmd_keystore_recover_options, cmd_keystore_recover},
+  {"oplog seal", "ARCHIVE [FILE...]", 1, "Append oplog entries to a sealed archive.",
+    "Reads BSON documents from the files or the input, as mongodump writes the oplog, checks each\n"
+    "and their order, and appends them compressed and encrypted. A new archive has a key of\n"
+    "its own, wrapped for the recipients of the configuration: it can be opened without the\n"
+    "home, and whatever is rotated there. What an interrupted run left unfinished is cut back\n"
+    "to its last whole frame. Several appends make one archive.",
+    false, cmd_oplog_seal_options, cmd_oplog_seal},
+  {"oplog list", "PATH...", 1, "List sealed oplog archives.",
+    "At and below the paths, without any key: node, times of the first and the last entry,\n"
+    "customer keys. What is listed so is not verified. Exit code 4: an archive is damaged.",
+    false, NULL, cmd_oplog_list},
+  {"oplog verify", "PATH...", 1, "Authenticate sealed oplog archives; find gaps between them.",
+    "Every frame is decrypted and its entries are checked. Two archives of one node that have\n"
+    "no entry in common may have a gap between them. Exit code 1: something failed, 4: there\n"
+    "may be a gap, or there are no archives.",
+    false, cmd_oplog_verify_options, cmd_oplog_verify},
+  {"oplog open", "PATH...", 1, "Write the entries of sealed oplog archives.",
+    "To the output, as mongorestore --oplogReplay takes them. Archives of one node are put in\n"
+    "order, and what two of them have is written once. TIME is seconds:increment as in ts, or\n"
+    "like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
+    "asked: an open end is refused at the end unless --allow-open-end is given.",
+    false, cmd_oplog_open_options, cmd_oplog_open},
+  {"snapshot list", "PATH...", 1, "List copies of homes with the keys that they need.",
+    "Finds homes, volume snapshots, copies of files and tar archives (plain, gzip, zstd, xz)\n"
+    "under the paths; - is an archive on standard input. Archives are not unpacked. Large files\n"
+    "are sampled, which the row says. Needs no key. Exit code 4: something could not be judged;\n"
+    "with --check, 1: a recipient that was asked does not open.",
+    false, cmd_snapshot_list_options, cmd_snapshot_list},
+  {"inventory export", "PATH...", 1, "Write down what snapshot list finds, for other hosts.",
+    "Prints JSON: run it on each node and backup host, then merge.", false, NULL,
+    cmd_inventory_export},
+  {"inventory merge", "FILE...", 1, "Join the inventories of several hosts.",
+    "Prints one inventory. Of a copy that two of them have, same host and path, what was\n"
+    "seen last stays.",
+    false, NULL, cmd_inventory_merge},
   {NULL, NULL, 0, NULL, NULL, false, NULL, NULL}};

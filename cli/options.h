@@ -42,6 +42,12 @@ typedef struct {
     int64_t timeout; /* seconds; 0: not given */
     const char *private_key;
     const char *passphrase_file;
+    const char *home;
+    bool resume;
+    const char *until;
+    bool allow_open_end;
+    const char *html;
+    const char *inventory;
     const char **operands; /* points into argv; freed by options_release */
     size_t operand_count;
 } OPTIONS;

@@ -204,27 +204,17 @@ get_checks(const bson_t *doc, STATE_FILE_CONTENT *content)
 }
 
 int
-state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
+state_file_parse(const uint8_t *text, size_t len, STATE_FILE_CONTENT **contentp, STATUS *status)
 {
     STATE_FILE_CONTENT *content = NULL;
-    bson_t *doc = NULL;
+    bson_t *doc;
     bson_error_t error;
-    uint8_t *text = NULL;
-    size_t len;
-    bool found;
-    int ret;
+    int ret = 0;
 
     *contentp = NULL;
-    if ((ret = file_read(
-           home_fd, STATE_FILE, STATE_FILE_MAX_BYTES, true, &found, &text, &len, status)) != 0)
-        return (ret);
-    if (!found)
-        return (0);
-    if ((doc = bson_new_from_json(text, (ssize_t)len, &error)) == NULL) {
-        ret = status_set(
-          status, STATUS_CORRUPT, "state-parse", STATE_FILE " is no JSON: %s", error.message);
-        goto err;
-    }
+    if ((doc = bson_new_from_json(text, (ssize_t)len, &error)) == NULL)
+        return (status_set(
+          status, STATUS_CORRUPT, "state-parse", STATE_FILE " is no JSON: %s", error.message));
     if ((content = calloc(1, sizeof(*content))) == NULL)
         goto no_memory;
     content->pid = get_number(doc, "pid");
@@ -246,9 +236,25 @@ state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
     no_memory:
         ret = status_set_errno(status, ENOMEM, "memory", STATE_FILE);
     }
-err:
     state_file_free(content);
     bson_destroy(doc);
+    return (ret);
+}
+
+int
+state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status)
+{
+    uint8_t *text;
+    size_t len;
+    bool found;
+    int ret;
+
+    *contentp = NULL;
+    if ((ret = file_read(
+           home_fd, STATE_FILE, STATE_FILE_MAX_BYTES, true, &found, &text, &len, status)) != 0)
+        return (ret);
+    if (found)
+        ret = state_file_parse(text, len, contentp, status);
     free(text);
     return (ret);
 }

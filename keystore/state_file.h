@@ -60,6 +60,9 @@ int state_file_write(int home_fd, const STATE_FILE_CONTENT *content, STATUS *sta
  *     a newer extension may write more. The caller frees *contentp. STATUS_CORRUPT, STATUS_IO.
  */
 int state_file_read(int home_fd, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
+/* state_file_parse -- The same from the file's text, for a copy inside an archive. */
+int state_file_parse(
+  const uint8_t *text, size_t len, STATE_FILE_CONTENT **contentp, STATUS *status) WTKMS_CHECKED;
 void state_file_free(STATE_FILE_CONTENT *content);
 
 /* state_file_free_checks -- Free checks with all that they hold; NULL is allowed. */

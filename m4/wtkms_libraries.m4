@@ -20,6 +20,9 @@ AC_DEFUN([WTKMS_LIBRARIES], [
   PKG_CHECK_MODULES([CURL], [libcurl >= 7.85])
   PKG_CHECK_MODULES([YAML], [yaml-0.1 >= 0.2.5])
   PKG_CHECK_MODULES([ISAL], [libisal >= 2.30])
+  # For wtkms alone, never for the module.
+  PKG_CHECK_MODULES([ARCHIVE], [libarchive >= 3.6])
+  PKG_CHECK_MODULES([ZSTD], [libzstd >= 1.5])
   # Only the benchmarks measure against it.
   PKG_CHECK_MODULES([SODIUM], [libsodium], [SODIUM_CFLAGS="$SODIUM_CFLAGS -DHAVE_SODIUM"], [have_sodium=no])
   PKG_CHECK_MODULES([CUNIT], [cunit >= 2.1], [have_cunit=yes], [have_cunit=no])

@@ -1,0 +1,127 @@
+/*
+ * test/fuzz/fuzz_oplog.c -- libFuzzer: bytes as a sealed oplog archive, as its headers, and as entries.
+ *
+ * The first byte chooses. An archive that no key of ours made never gives entries under a key; without
+ * one its headers are walked to an end within the file. Headers that are read are written again byte
+ * for byte. What the reader of entries takes is whole documents in order.
+ */
+#include "snapshot/oplog_archive.h"
+#include "snapshot/oplog_entries.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+require(int truth)
+{
+    if (!truth)
+        abort();
+}
+
+static int
+file_of(const uint8_t *data, size_t size)
+{
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+    require(fd >= 0 && write(fd, data, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
+    return (fd);
+}
+
+static void
+read_archive(const uint8_t *data, size_t size, const SECRET *key)
+{
+    OPLOG_READER *reader;
+    OPLOG_FRAME frame;
+    STATUS status;
+    const uint8_t *raw;
+    bool end = false;
+    int fd = file_of(data, size);
+
+    status_clear(&status);
+    if (oplog_reader_open(fd, "fuzz", &reader, &status) == 0) {
+        oplog_reader_set_key(reader, key);
+        while (oplog_reader_next(reader, &frame, &raw, &end, &status) == 0 && !end)
+            require(key == NULL && raw == NULL);
+        require(oplog_reader_summary(reader)->good_end <= size);
+        oplog_reader_close(reader);
+    } else
+        require(reader == NULL);
+    (void)close(fd);
+}
+
+static void
+read_headers(const uint8_t *data, size_t size)
+{
+    uint8_t out[OPLOG_SEGMENT_LEN];
+    OPLOG_SEGMENT segment;
+    OPLOG_FRAME frame;
+    STATUS status;
+
+    status_clear(&status);
+    if (size >= OPLOG_SEGMENT_LEN && oplog_segment_get(data, &segment, &status) == 0) {
+        oplog_segment_put(&segment, out);
+        require(memcmp(out, data, OPLOG_SEGMENT_LEN) == 0);
+    }
+    if (size >= OPLOG_FRAME_LEN && oplog_frame_get(data, &frame, &status) == 0) {
+        oplog_frame_put(&frame, out);
+        require(memcmp(out, data, OPLOG_FRAME_LEN) == 0);
+        require(frame.sealed_len <= OPLOG_SEALED_MAX && frame.raw_len <= OPLOG_RAW_MAX);
+    }
+}
+
+static void
+read_entries(const uint8_t *data, size_t size)
+{
+    OPLOG_ENTRIES *entries;
+    OPLOG_ENTRY entry, again;
+    STATUS status;
+    uint64_t last = 0;
+    size_t taken = 0;
+    bool end = false;
+    int fd = file_of(data, size), ret;
+
+    status_clear(&status);
+    require(oplog_entries_open(fd, "fuzz", &entries, &status) == 0);
+    while ((ret = oplog_entries_next(entries, &entry, &end, &status)) == 0 && !end) {
+        require(entry.ts >= last && entry.len <= size - taken);
+        require(memcmp(entry.data, data + taken, entry.len) == 0);
+        require(oplog_entries_peek(entry.data, entry.len, &again, &status) == 0);
+        require(again.ts == entry.ts && again.len == entry.len);
+        last = entry.ts;
+        taken += entry.len;
+    }
+    require(ret != 0 || taken == size);
+    oplog_entries_close(entries);
+    (void)close(fd);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static SECRET *key;
+    STATUS status;
+
+    status_clear(&status);
+    if (key == NULL)
+        require(secret_new_random(XAES_KEY_LEN, &key, &status) == 0);
+    if (size == 0)
+        return (0);
+    switch (data[0] & 3) {
+    case 0:
+        read_archive(data + 1, size - 1, NULL);
+        break;
+    case 1:
+        read_archive(data + 1, size - 1, key);
+        break;
+    case 2:
+        read_headers(data + 1, size - 1);
+        break;
+    default:
+        read_entries(data + 1, size - 1);
+    }
+    return (0);
+}
