@@ -30,7 +30,7 @@ const OPTIONS_ENTRY cmd_oplog_open_options[] = {
   {"from", 0, OPTIONS_TEXT, "TIME", offsetof(OPTIONS, from), NULL, 0, 0,
     "Begin with the first entry that is not before this."},
   {"until", 0, OPTIONS_TEXT, "TIME", offsetof(OPTIONS, until), NULL, 0, 0,
-    "Write only entries before this, as mongorestore's --oplogLimit."},
+    "Write only entries before this, as mongorestore's oplogLimit."},
   {"allow-open-end", 0, OPTIONS_FLAG, NULL, offsetof(OPTIONS, allow_open_end), NULL, 0, 0,
     "Take an archive whose last segment was not finished, as far as it goes."},
   END_ENTRY};

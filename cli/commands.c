@@ -117,7 +117,7 @@ const CLI_COMMAND cli_commands[] = {
     "may be a gap, or there are no archives.",
     false, cmd_oplog_verify_options, cmd_oplog_verify},
   {"oplog open", "PATH...", 1, "Write the entries of sealed oplog archives.",
-    "To the output, as mongorestore --oplogReplay takes them. Archives of one node are put in\n"
+    "To the output, as mongorestore with oplogReplay takes them. Archives of one node are put in\n"
     "order, and what two of them have is written once. TIME is seconds:increment as in ts, or\n"
     "like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
     "asked: an open end is refused at the end unless --allow-open-end is given.",
