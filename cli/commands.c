@@ -101,8 +101,8 @@ const CLI_COMMAND cli_commands[] = {
     "history. The host must be stopped.",
     false, cmd_keystore_recover_options, cmd_keystore_recover},
   {"oplog seal", "ARCHIVE [FILE...]", 1, "Append oplog entries to a sealed archive.",
-    "Reads BSON documents from the files or the input, as mongodump writes the oplog, checks each\n"
-    "and their order, and appends them compressed and encrypted. A new archive has a key of\n"
+    "Reads BSON documents from the files or the input, as mongodump writes the oplog, checks\n"
+    "each and their order, and appends them compressed and encrypted. A new archive has a key of\n"
     "its own, wrapped for the recipients of the configuration: it can be opened without the\n"
     "home, and whatever is rotated there. What an interrupted run left unfinished is cut back\n"
     "to its last whole frame. Several appends make one archive.",
@@ -117,8 +117,8 @@ const CLI_COMMAND cli_commands[] = {
     "may be a gap, or there are no archives.",
     false, cmd_oplog_verify_options, cmd_oplog_verify},
   {"oplog open", "PATH...", 1, "Write the entries of sealed oplog archives.",
-    "To the output, as mongorestore with oplogReplay takes them. Archives of one node are put in\n"
-    "order, and what two of them have is written once. TIME is seconds:increment as in ts, or\n"
+    "To the output, as mongorestore with oplogReplay takes them. Archives of one node are put\n"
+    "in order, and what two of them have is written once. TIME is seconds:increment as in ts, or\n"
     "like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
     "asked: an open end is refused at the end unless --allow-open-end is given.",
     false, cmd_oplog_open_options, cmd_oplog_open},
