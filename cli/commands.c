@@ -102,8 +102,8 @@ const CLI_COMMAND cli_commands[] = {
     false, cmd_keystore_recover_options, cmd_keystore_recover},
   {"oplog seal", "ARCHIVE [FILE...]", 1, "Append oplog entries to a sealed archive.",
     "Reads BSON documents from the files or the input, as mongodump writes the oplog, checks\n"
-    "each and their order, and appends them compressed and encrypted. A new archive has a key of\n"
-    "its own, wrapped for the recipients of the configuration: it can be opened without the\n"
+    "each and their order, and appends them compressed and encrypted. A new archive has a\n"
+    "key of its own, wrapped for the recipients of the configuration: it can be opened without the\n"
     "home, and whatever is rotated there. What an interrupted run left unfinished is cut back\n"
     "to its last whole frame. Several appends make one archive.",
     false, cmd_oplog_seal_options, cmd_oplog_seal},
@@ -118,8 +118,8 @@ const CLI_COMMAND cli_commands[] = {
     false, cmd_oplog_verify_options, cmd_oplog_verify},
   {"oplog open", "PATH...", 1, "Write the entries of sealed oplog archives.",
     "To the output, as mongorestore with oplogReplay takes them. Archives of one node are put\n"
-    "in order, and what two of them have is written once. TIME is seconds:increment as in ts, or\n"
-    "like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
+    "in order, and what two of them have is written once. TIME is seconds:increment as in ts,\n"
+    "or like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
     "asked: an open end is refused at the end unless --allow-open-end is given.",
     false, cmd_oplog_open_options, cmd_oplog_open},
   {"snapshot list", "PATH...", 1, "List copies of homes with the keys that they need.",
