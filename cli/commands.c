@@ -103,9 +103,9 @@ const CLI_COMMAND cli_commands[] = {
   {"oplog seal", "ARCHIVE [FILE...]", 1, "Append oplog entries to a sealed archive.",
     "Reads BSON documents from the files or the input, as mongodump writes the oplog, checks\n"
     "each and their order, and appends them compressed and encrypted. A new archive has a\n"
-    "key of its own, wrapped for the recipients of the configuration: it can be opened without the\n"
-    "home, and whatever is rotated there. What an interrupted run left unfinished is cut back\n"
-    "to its last whole frame. Several appends make one archive.",
+    "key of its own, wrapped for the recipients of the configuration: it can be opened\n"
+    "without the home, and whatever is rotated there. What an interrupted run left\n"
+    "unfinished is cut back to its last whole frame. Several appends make one archive.",
     false, cmd_oplog_seal_options, cmd_oplog_seal},
   {"oplog list", "PATH...", 1, "List sealed oplog archives.",
     "At and below the paths, without any key: node, times of the first and the last entry,\n"
