@@ -10,16 +10,14 @@
 
 #include "common/cancel.h"
 #include "common/clock.h"
+#include "kms_clients/sigpipe.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * libcurl copies headers and bodies into buffers of its own: those are wiped when freed. Where the host
@@ -86,29 +84,6 @@ is_called_off(void *context, curl_off_t down, curl_off_t now_down, curl_off_t up
     (void)up;
     (void)now_up;
     return (cancel_asked() ? 1 : 0);
-}
-
-/* The signal of a peer that went away is not the host's business. */
-static CURLcode
-perform(CURL *easy)
-{
-    static const struct timespec now = {0, 0};
-    sigset_t pipe_set, old, pending;
-    CURLcode code;
-    bool blocked, was_pending;
-
-    (void)sigemptyset(&pipe_set);
-    (void)sigaddset(&pipe_set, SIGPIPE);
-    was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-    blocked = pthread_sigmask(SIG_BLOCK, &pipe_set, &old) == 0;
-    code = curl_easy_perform(easy);
-    if (blocked) {
-        if (!was_pending)
-            while (sigtimedwait(&pipe_set, NULL, &now) == -1 && errno == EINTR)
-                ;
-        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
-    return (code);
 }
 
 #define SET(option, value) ok = ok && curl_easy_setopt(easy, option, value) == CURLE_OK
@@ -343,6 +318,7 @@ http_send(HTTP_CLIENT *client, const HTTP_REQUEST *request, const HTTP_PEM *pem,
 {
     CURL *easy;
     CURLcode code;
+    SIGPIPE_GUARD guard;
     char error[CURL_ERROR_SIZE] = "";
     int64_t left = clock_left(deadline);
     long http_code = 0;
@@ -360,7 +336,9 @@ http_send(HTTP_CLIENT *client, const HTTP_REQUEST *request, const HTTP_PEM *pem,
         return (status_set(
           status, STATUS_INTERNAL, "kms-curl", "libcurl does not take what this program needs"));
     }
-    code = perform(easy);
+    sigpipe_block(&guard);
+    code = curl_easy_perform(easy);
+    sigpipe_restore(&guard);
     if (code != CURLE_OK)
         ret = explain(easy, code, request, exchange, error, status);
     else if (exchange->body == NULL && secret_new(1, &exchange->body, status) != 0)

@@ -6,17 +6,16 @@
 
 #include "common/cancel.h"
 #include "common/clock.h"
+#include "kms_clients/sigpipe.h"
 
 #include <curl/curl.h>
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct tls_stream {
     CURL *curl;
@@ -24,42 +23,6 @@ struct tls_stream {
     curl_socket_t socket;
     char error[CURL_ERROR_SIZE];
 };
-
-/*
- * OpenSSL writes with write(2): to a connection that is gone that raises SIGPIPE, which ends a process that does
- * not ignore it. It comes to the thread that wrote, so it is kept from it and taken away.
- */
-typedef struct {
-    sigset_t old;
-    bool ours; /* none was waiting before */
-} SIGPIPE_GUARD;
-
-static void
-sigpipe_block(SIGPIPE_GUARD *guard)
-{
-    sigset_t pipe, waiting;
-
-    (void)sigemptyset(&pipe);
-    (void)sigaddset(&pipe, SIGPIPE);
-    (void)sigemptyset(&waiting);
-    (void)sigpending(&waiting);
-    guard->ours = sigismember(&waiting, SIGPIPE) == 0;
-    (void)pthread_sigmask(SIG_BLOCK, &pipe, &guard->old);
-}
-
-static void
-sigpipe_restore(const SIGPIPE_GUARD *guard)
-{
-    static const struct timespec now = {0, 0};
-    sigset_t pipe;
-
-    (void)sigemptyset(&pipe);
-    (void)sigaddset(&pipe, SIGPIPE);
-    if (guard->ours)
-        while (sigtimedwait(&pipe, NULL, &now) == -1 && errno == EINTR)
-            ;
-    (void)pthread_sigmask(SIG_SETMASK, &guard->old, NULL);
-}
 
 /* What a repetition will not mend. An alert is the peer's refusal, of our certificate as a rule. */
 static bool
