@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "crypto/unit_cipher.h"
 #include "keystore/keyring.h"
+#include "test/bench/bench_support.h"
 
 #include <sys/stat.h>
 
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEYIDS 10000
@@ -34,21 +34,7 @@ static KEYRING_OPTIONS options = {.kms_timeout_ms = 5000};
 static void
 check(int ret, const char *what)
 {
-    char line[2048];
-
-    if (ret == 0)
-        return;
-    (void)fprintf(stderr, "keys_bench: %s: %s\n", what, status_format(&status, line, sizeof(line)));
-    exit(1);
-}
-
-static double
-now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+    bench_check(ret, &status, what);
 }
 
 static double
@@ -65,29 +51,6 @@ resident_mib(void)
     return ((double)resident * (double)sysconf(_SC_PAGESIZE) / (1 << 20));
 }
 
-static int
-add_keyids(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *st)
-{
-    KEYSTORE_DATA_KEY *added;
-    SECRET *secret;
-    char keyid[32];
-    int i, ret = 0;
-
-    for (i = 0; i < *(int *)context && ret == 0; i++) {
-        if ((ret = keystore_add_data_key(keystore, &added, st)) != 0 ||
-            (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, st)) != 0)
-            break;
-        (void)snprintf(keyid, sizeof(keyid), "tenant-%05d", i);
-        added->id = (uint64_t)(i + 1) << 20;
-        added->version = 1;
-        added->state = KEYSTORE_ACTIVE;
-        added->keyid = strdup(keyid);
-        ret = keyring_wrap_data_key(keyring, keystore, added, secret, st);
-        secret_free(secret);
-    }
-    return (ret);
-}
-
 /* Best of several: what it costs, not what else the machine was doing. */
 static double
 time_open(double *mibp)
@@ -98,9 +61,9 @@ time_open(double *mibp)
 
     for (i = 0; i < 7; i++) {
         before = resident_mib();
-        start = now_ms();
+        start = bench_now_ms();
         check(keyring_open(home_fd, settings, &options, &keyring, &status), "open");
-        took = now_ms() - start;
+        took = bench_now_ms() - start;
         *mibp = resident_mib() - before;
         keyring_close(keyring);
         best = took < best ? took : best;
@@ -177,15 +140,15 @@ main(int argc, char **argv)
     check(file_open_dir(home, &home_fd, &status), home);
     check(keyring_create(home_fd, settings, &options, false, &keyring, &status), "create");
     one_ms = time_open(&one_mib);
-    check(keyring_update(keyring, "bench", NULL, add_keyids, &count, &status), "add");
+    check(keyring_update(keyring, "bench", NULL, bench_add_keyids, &count, &status), "add");
     keyring_close(keyring);
     if (fstatat(home_fd, KEYRING_FILE, &sb, 0) != 0)
         return (1);
     many_ms = time_open(&many_mib);
     check(keyring_open(home_fd, settings, &options, &keyring, &status), "open");
-    start = now_ms();
+    start = bench_now_ms();
     check(keyring_ensure_data_key(keyring, "one-more", &id, &created, &status), "ensure");
-    add_ms = now_ms() - start;
+    add_ms = bench_now_ms() - start;
     keyring_close(keyring);
 
     check(unit_cipher_library_open(&status), "library");

@@ -9,6 +9,7 @@
  * the disk or for other programs takes is not in them. Of this machine and this run.
  */
 #include "snapshot/oplog_files.h"
+#include "test/bench/bench_support.h"
 
 #include <bson/bson.h>
 
@@ -29,13 +30,7 @@ static STATUS status;
 static void
 check(int ret, const char *what)
 {
-    char line[2048];
-
-    if (ret == 0)
-        return;
-    (void)fprintf(
-      stderr, "oplog_bench: %s: %s\n", what, status_format(&status, line, sizeof(line)));
-    exit(1);
+    bench_check(ret, &status, what);
 }
 
 static void

@@ -9,6 +9,7 @@
  */
 #include "common/file.h"
 #include "rotation/rotate.h"
+#include "test/bench/bench_support.h"
 
 #include <wiredtiger.h>
 
@@ -33,49 +34,10 @@ static ROTATE_OPTIONS options = {.kms_timeout_ms = 5000};
 static void
 check(int ret, const char *what)
 {
-    char line[2048];
-
-    if (ret == 0)
-        return;
-    (void)fprintf(
-      stderr, "rotate_bench: %s: %s\n", what, status_format(&status, line, sizeof(line)));
-    exit(1);
-}
-
-static double
-now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+    bench_check(ret, &status, what);
 }
 
 /* --- a large keystore */
-
-static int
-add_keyids(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *st)
-{
-    KEYSTORE_DATA_KEY *added;
-    SECRET *secret;
-    char keyid[32];
-    int i, ret = 0;
-
-    (void)context;
-    for (i = 0; i < KEYIDS && ret == 0; i++) {
-        if ((ret = keystore_add_data_key(keystore, &added, st)) != 0 ||
-            (ret = secret_new_random(KEYSTORE_DATA_KEY_LEN, &secret, st)) != 0)
-            break;
-        (void)snprintf(keyid, sizeof(keyid), "tenant-%05d", i);
-        added->id = (uint64_t)(i + 1) << 20;
-        added->version = 1;
-        added->state = KEYSTORE_ACTIVE;
-        added->keyid = strdup(keyid);
-        ret = keyring_wrap_data_key(keyring, keystore, added, secret, st);
-        secret_free(secret);
-    }
-    return (ret);
-}
 
 typedef enum { CMK, MASTER, DATA } KIND;
 
@@ -87,13 +49,13 @@ time_rotation(int home_fd, KIND kind)
     int i;
 
     for (i = 0; i < 5; i++) {
-        start = now_ms();
+        start = bench_now_ms();
         check(kind == CMK ? rotate_cmk(home_fd, settings, NULL, &options, &result, &status)
               : kind == MASTER
                 ? rotate_master(home_fd, settings, NULL, &options, &result, &status)
                 : rotate_data(home_fd, settings, "default", &options, &result, &status),
           "rotation");
-        took = now_ms() - start;
+        took = bench_now_ms() - start;
         rotate_release(&result);
         best = took < best ? took : best;
     }
@@ -137,17 +99,17 @@ phase(int home_fd, bool with_rotations)
 {
     const struct timespec step = {0, 500000000};
     ROTATE_RESULT result;
-    double start = now_ms();
+    double start = bench_now_ms();
     int64_t before = atomic_load(&written);
 
-    while (now_ms() - start < PHASE_MS) {
+    while (bench_now_ms() - start < PHASE_MS) {
         if (with_rotations) {
             check(rotate_data(home_fd, settings, NULL, &options, &result, &status), "rotate data");
             rotate_release(&result);
         }
         (void)nanosleep(&step, NULL);
     }
-    return ((double)(atomic_load(&written) - before) / (now_ms() - start) * 1e3);
+    return ((double)(atomic_load(&written) - before) / (bench_now_ms() - start) * 1e3);
 }
 
 static void
@@ -205,7 +167,7 @@ main(int argc, char **argv)
     FILE *json;
     KEYRING *keyring;
     double before, cmk_ms, data_ms, during, master_ms;
-    int keys_fd, load_fd;
+    int count = KEYIDS, keys_fd, load_fd;
 
     if (argc < 3) {
         (void)fprintf(stderr, "usage: rotate_bench CONF MODULE [--json FILE]\n");
@@ -214,7 +176,7 @@ main(int argc, char **argv)
     check(settings_load(argv[1], &settings, &status), argv[1]);
     keys_fd = make_home(keys_home);
     check(keyring_create(keys_fd, settings, &keyring_options, false, &keyring, &status), "create");
-    check(keyring_update(keyring, "bench", NULL, add_keyids, NULL, &status), "add");
+    check(keyring_update(keyring, "bench", NULL, bench_add_keyids, &count, &status), "add");
     keyring_close(keyring);
     cmk_ms = time_rotation(keys_fd, CMK);
     master_ms = time_rotation(keys_fd, MASTER);
