@@ -142,6 +142,50 @@ encode_base64_decode_secret(const char *text, size_t text_len, SECRET **secretp,
     return (0);
 }
 
+size_t
+encode_base64url(const uint8_t *data, size_t len, char *text)
+{
+    size_t i, text_len = encode_base64(data, len, text) - (3 - len % 3) % 3;
+    unsigned c;
+
+    for (i = 0; i < text_len; i++) {
+        c = (unsigned char)text[i];
+        text[i] =
+          (char)((in_range(c, '+', '+') & ('+' ^ '-')) ^ (in_range(c, '/', '/') & ('/' ^ '_')) ^ c);
+    }
+    text[text_len] = '\0';
+    return (text_len);
+}
+
+int
+encode_base64url_decode_secret(const char *text, size_t text_len, SECRET **secretp, STATUS *status)
+{
+    SECRET *standard;
+    size_t i;
+    unsigned c;
+    char *out;
+    int ret;
+
+    *secretp = NULL;
+    while (text_len > 0 && text[text_len - 1] == '=')
+        text_len--;
+    if ((ret = secret_new(text_len + 3, &standard, status)) != 0)
+        return (ret);
+    out = (char *)secret_data(standard);
+    for (i = 0; i < text_len; i++) {
+        c = (unsigned char)text[i];
+        /* '+' and '/' become '!': they are no base64url. */
+        out[i] =
+          (char)((in_range(c, '-', '-') & ('-' ^ '+')) ^ (in_range(c, '_', '_') & ('_' ^ '/')) ^
+                 (in_range(c, '+', '+') & ('+' ^ '!')) ^ (in_range(c, '/', '/') & ('/' ^ '!')) ^ c);
+    }
+    while (i % 4 != 0)
+        out[i++] = '=';
+    ret = encode_base64_decode_secret(out, i, secretp, status);
+    secret_free(standard);
+    return (ret);
+}
+
 void
 encode_hex(const uint8_t *data, size_t len, char *text)
 {

@@ -16,6 +16,10 @@
  * ENCODE_BASE64_SIZE(len) bytes. Returns the length without the NUL. */
 size_t encode_base64(const uint8_t *data, size_t len, char *text);
 
+/* encode_base64url -- The URL-safe alphabet without padding (RFC 4648, 5), NUL-terminated; text holds
+ * ENCODE_BASE64_SIZE(len) bytes. Returns the length without the NUL. */
+size_t encode_base64url(const uint8_t *data, size_t len, char *text);
+
 /* encode_base64_decode -- Strict: no white space, right padding, unused bits zero. data holds at
  * least text_len / 4 * 3 bytes. STATUS_CORRUPT. */
 int encode_base64_decode(
@@ -23,6 +27,10 @@ int encode_base64_decode(
 
 /* encode_base64_decode_secret -- The same into a secret; white space at the end is allowed. */
 int encode_base64_decode_secret(
+  const char *text, size_t text_len, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
+
+/* encode_base64url_decode_secret -- base64url into a secret; padding is allowed. */
+int encode_base64url_decode_secret(
   const char *text, size_t text_len, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
 
 /* encode_hex -- Lower case, NUL-terminated; text holds 2 * len + 1 bytes. */

@@ -359,7 +359,7 @@ azure_credentials_assertion(JWT_ALGORITHM algorithm, const char *aud, const char
     RSA_SIGN_THUMBPRINTS thumbprints;
     SECRET *header = NULL, *claims = NULL;
     uint8_t id[16];
-    char text[JWT_BASE64URL_SIZE(RSA_SIGN_SHA256_LEN)], jti[2 * sizeof(id) + 1];
+    char text[ENCODE_BASE64_SIZE(RSA_SIGN_SHA256_LEN)], jti[2 * sizeof(id) + 1];
     int ret;
 
     *assertionp = NULL;
@@ -371,9 +371,9 @@ azure_credentials_assertion(JWT_ALGORITHM algorithm, const char *aud, const char
 
     /* Entra takes the SHA-1 thumbprint with RS256 alone, and asks for SHA-256's with PS256. */
     if (algorithm == JWT_PS256)
-        (void)jwt_base64url(thumbprints.sha256, sizeof(thumbprints.sha256), text);
+        (void)encode_base64url(thumbprints.sha256, sizeof(thumbprints.sha256), text);
     else
-        (void)jwt_base64url(thumbprints.sha1, sizeof(thumbprints.sha1), text);
+        (void)encode_base64url(thumbprints.sha1, sizeof(thumbprints.sha1), text);
     json = json_writer_new();
     json_put_string(json, "alg", jwt_algorithm_name(algorithm));
     json_put_string(json, "typ", "JWT");

@@ -71,36 +71,13 @@ azure_request_operation(
     return (json_writer_finish(json, bodyp, status));
 }
 
-/*
- * decode_base64url --
- *     The value may be a key, so its characters are mapped without looking at them. Padding is not in
- *     the documents, but not every vault's own software leaves it off.
- */
 static int
 decode_base64url(const SECRET *text, SECRET **valuep, STATUS *status)
 {
-    SECRET *standard = NULL;
-    size_t i, len = secret_len(text);
-    uint8_t c, *out;
-
-    while (len > 0 && secret_bytes(text)[len - 1] == '=')
-        len--;
-    if (len == 0 || secret_new(len + 3, &standard, status) != 0)
-        return (len == 0 ? bad_reply(status, "no value") : (int)status->status_class);
-    out = secret_data(standard);
-    for (i = 0; i < len; i++) {
-        c = secret_bytes(text)[i];
-        /* '-' is '+', '_' is '/', and those themselves are no base64url. */
-        out[i] = (uint8_t)(c + (c == '-') * ('+' - '-') + (c == '_') * ('/' - '_') +
-                           (c == '+') * ('!' - '+') + (c == '/') * ('!' - '/'));
-    }
-    while (i % 4 != 0)
-        out[i++] = '=';
-    secret_truncate(standard, i);
-    if (encode_base64_decode_secret((const char *)secret_bytes(standard), i, valuep, status) != 0 &&
+    if (encode_base64url_decode_secret(
+          (const char *)secret_bytes(text), secret_len(text), valuep, status) != 0 &&
         status->status_class != STATUS_NO_MEMORY)
         (void)bad_reply(status, "a value that is not base64url");
-    secret_free(standard);
     return (*valuep == NULL ? (int)status->status_class : 0);
 }
 

@@ -169,7 +169,7 @@ json_put_base64(JSON_WRITER *writer, const char *name, const void *data, size_t 
 {
     SECRET *text = NULL;
     char *p;
-    size_t i, text_len;
+    size_t text_len;
 
     if (failed(writer))
         return;
@@ -180,12 +180,7 @@ json_put_base64(JSON_WRITER *writer, const char *name, const void *data, size_t 
     if (secret_new(ENCODE_BASE64_SIZE(len), &text, &writer->status) != 0)
         return;
     p = (char *)secret_data(text);
-    text_len = encode_base64(data, len, p);
-    while (url && text_len > 0 && p[text_len - 1] == '=')
-        text_len--;
-    for (i = 0; url && i < text_len; i++)
-        if (p[i] == '+' || p[i] == '/')
-            p[i] = p[i] == '+' ? '-' : '_';
+    text_len = url ? encode_base64url(data, len, p) : encode_base64(data, len, p);
     put_name(writer, name);
     put_quoted(writer, p, text_len);
     secret_free(text);

@@ -29,10 +29,4 @@ const char *jwt_algorithm_name(JWT_ALGORITHM algorithm);
 int jwt_sign(JWT_ALGORITHM algorithm, const SECRET *header, const SECRET *claims,
   const SECRET *private_key, SECRET **tokenp, STATUS *status) WTKMS_CHECKED;
 
-#define JWT_BASE64URL_SIZE(len) (((len) + 2) / 3 * 4 + 1)
-
-/* jwt_base64url -- base64url without padding, NUL-terminated (RFC 7515, 2), as `x5t` wants it; text
- * holds JWT_BASE64URL_SIZE(len) bytes. Returns the length without the NUL. */
-size_t jwt_base64url(const uint8_t *data, size_t len, char *text);
-
 #endif

@@ -158,7 +158,46 @@ random_numbers(void)
     CU_ASSERT_NOT_EQUAL(id, other);
 }
 
-const TEST tests_encode[] = {{"base64 of RFC 4648", base64_known},
+/* Every length, so each padding, and every byte; what the standard alphabet says, but for two characters. */
+static void
+base64url(void)
+{
+    static const char *const bad[] = {"", "=", "Zg+A", "Zg/A", "Zg!A", "Zm9v.A", "A", "Zh"};
+    uint8_t data[256];
+    char standard[ENCODE_BASE64_SIZE(256)], text[ENCODE_BASE64_SIZE(256)];
+    SECRET *secret;
+    STATUS status;
+    size_t i, len, text_len;
+
+    for (i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 7 + 251);
+    for (len = 1; len <= sizeof(data); len++) {
+        (void)encode_base64(data, len, standard);
+        text_len = encode_base64url(data, len, text);
+        CU_ASSERT_EQUAL(text_len, strlen(text));
+        CU_ASSERT_EQUAL(text_len, strcspn(standard, "="));
+        for (i = 0; i < text_len; i++)
+            CU_ASSERT_EQUAL(text[i], standard[i] == '+'   ? '-'
+                                     : standard[i] == '/' ? '_'
+                                                          : standard[i]);
+        CU_ASSERT_EQUAL_FATAL(encode_base64url_decode_secret(text, text_len, &secret, &status), 0);
+        CU_ASSERT_EQUAL(secret_len(secret), len);
+        CU_ASSERT_EQUAL(memcmp(secret_bytes(secret), data, len), 0);
+        secret_free(secret);
+    }
+    CU_ASSERT_EQUAL(encode_base64url(data, 0, text), 0);
+    CU_ASSERT_STRING_EQUAL(text, "");
+    CU_ASSERT_EQUAL(encode_base64url_decode_secret("-_-_Zg==", 8, &secret, &status), 0);
+    CU_ASSERT_EQUAL(secret_len(secret), 4);
+    secret_free(secret);
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CU_ASSERT_EQUAL(
+          encode_base64url_decode_secret(bad[i], strlen(bad[i]), &secret, &status), STATUS_CORRUPT);
+        CU_ASSERT_PTR_NULL(secret);
+    }
+}
+
+const TEST tests_encode[] = {{"base64url", base64url}, {"base64 of RFC 4648", base64_known},
   {"base64 of every byte and length", base64_every_byte}, {"base64 refused", base64_refused},
   {"base64 into a secret", base64_secret}, {"hexadecimal", hex}, {"random", random_numbers},
   {NULL, NULL}};

@@ -3,6 +3,7 @@
  */
 #include "test/kms_clients/kms_tests.h"
 
+#include "crypto/encode.h"
 #include "kms_clients/jwt.h"
 #include "test/vectors/jwt-keys.h"
 
@@ -86,14 +87,14 @@ static void
 base64url(void)
 {
     static const char *const texts[] = {"", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy"};
-    char text[JWT_BASE64URL_SIZE(6)];
+    char text[ENCODE_BASE64_SIZE(6)];
     size_t i;
 
     for (i = 0; i < 7; i++) {
-        CU_ASSERT_EQUAL(jwt_base64url((const uint8_t *)"foobar", i, text), strlen(texts[i]));
+        CU_ASSERT_EQUAL(encode_base64url((const uint8_t *)"foobar", i, text), strlen(texts[i]));
         CU_ASSERT_STRING_EQUAL(text, texts[i]);
     }
-    (void)jwt_base64url((const uint8_t *)"\xfb\xff\xfe", 3, text);
+    (void)encode_base64url((const uint8_t *)"\xfb\xff\xfe", 3, text);
     CU_ASSERT_STRING_EQUAL(text, "-__-");
 }
 
