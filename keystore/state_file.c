@@ -122,46 +122,23 @@ get_number(const bson_t *doc, const char *key)
 }
 
 static bool
-get_opened(const bson_t *doc, STATE_FILE_CONTENT *content)
+get_opened(const bson_t *item, void *entry)
 {
-    bson_iter_t iter, child;
-    const uint8_t *data;
-    STATE_FILE_OPENED *opened;
-    uint32_t len;
-    size_t count = 0;
-    bson_t item;
+    STATE_FILE_OPENED *opened = entry;
 
-    if (!bson_iter_init_find(&iter, doc, "opened") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
-        !bson_iter_recurse(&iter, &child))
-        return (true);
-    while (bson_iter_next(&child))
-        count++;
-    if (count == 0)
-        return (true);
-    if ((content->opened = calloc(count, sizeof(*content->opened))) == NULL)
-        return (false);
-    (void)bson_iter_recurse(&iter, &child);
-    while (bson_iter_next(&child)) {
-        if (!BSON_ITER_HOLDS_DOCUMENT(&child))
-            continue;
-        bson_iter_document(&child, &len, &data);
-        if (!bson_init_static(&item, data, len))
-            continue;
-        opened = &content->opened[content->opened_count++];
-        opened->scope = get_text(&item, "scope");
-        opened->provider = get_text(&item, "provider");
-        opened->key_id = get_text(&item, "keyId");
-        opened->credential = get_text(&item, "credential");
-        if (opened->scope == NULL || opened->provider == NULL || opened->key_id == NULL ||
-            opened->credential == NULL)
-            return (false);
-    }
-    return (true);
+    opened->scope = get_text(item, "scope");
+    opened->provider = get_text(item, "provider");
+    opened->key_id = get_text(item, "keyId");
+    opened->credential = get_text(item, "credential");
+    return (opened->scope != NULL && opened->provider != NULL && opened->key_id != NULL &&
+            opened->credential != NULL);
 }
 
 static bool
-get_check(const bson_t *item, STATE_FILE_CHECK *check)
+get_check(const bson_t *item, void *entry)
 {
+    STATE_FILE_CHECK *check = entry;
+
     check->scope = get_text(item, "scope");
     check->provider = get_text(item, "provider");
     check->key_id = get_text(item, "keyId");
@@ -173,8 +150,14 @@ get_check(const bson_t *item, STATE_FILE_CHECK *check)
             check->status_class != NULL && check->message != NULL);
 }
 
+/*
+ * The documents of an array, each read into an entry of so many bytes; what is no document is passed
+ * over, and so is an array that is not there. False when there is no memory; what was read until then
+ * is the caller's too.
+ */
 static bool
-get_checks(const bson_t *doc, STATE_FILE_CONTENT *content)
+get_list(const bson_t *doc, const char *name, size_t size,
+  bool (*get)(const bson_t *item, void *entry), void **entriesp, size_t *countp)
 {
     bson_iter_t iter, child;
     const uint8_t *data;
@@ -182,14 +165,16 @@ get_checks(const bson_t *doc, STATE_FILE_CONTENT *content)
     size_t count = 0;
     bson_t item;
 
-    if (!bson_iter_init_find(&iter, doc, "checks") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+    *entriesp = NULL;
+    *countp = 0;
+    if (!bson_iter_init_find(&iter, doc, name) || !BSON_ITER_HOLDS_ARRAY(&iter) ||
         !bson_iter_recurse(&iter, &child))
         return (true);
     while (bson_iter_next(&child))
         count++;
     if (count == 0)
         return (true);
-    if ((content->checks = calloc(count, sizeof(*content->checks))) == NULL)
+    if ((*entriesp = calloc(count, size)) == NULL)
         return (false);
     (void)bson_iter_recurse(&iter, &child);
     while (bson_iter_next(&child)) {
@@ -197,10 +182,27 @@ get_checks(const bson_t *doc, STATE_FILE_CONTENT *content)
             continue;
         bson_iter_document(&child, &len, &data);
         if (bson_init_static(&item, data, len) &&
-            !get_check(&item, &content->checks[content->check_count++]))
+            !get(&item, (uint8_t *)*entriesp + size * (*countp)++))
             return (false);
     }
     return (true);
+}
+
+static bool
+get_lists(const bson_t *doc, STATE_FILE_CONTENT *content)
+{
+    void *entries;
+    bool ok;
+
+    ok = get_list(
+      doc, "opened", sizeof(*content->opened), get_opened, &entries, &content->opened_count);
+    content->opened = entries;
+    if (!ok)
+        return (false);
+    ok =
+      get_list(doc, "checks", sizeof(*content->checks), get_check, &entries, &content->check_count);
+    content->checks = entries;
+    return (ok);
 }
 
 int
@@ -226,8 +228,8 @@ state_file_parse(const uint8_t *text, size_t len, STATE_FILE_CONTENT **contentp,
     content->started_at = get_number(doc, "startedAt");
     content->updated_at = get_number(doc, "updatedAt");
     content->closed_at = get_number(doc, "closedAt");
-    if (!get_opened(doc, content) || !get_checks(doc, content) || content->uuid == NULL ||
-        content->node == NULL || content->module_version == NULL || content->engine_version == NULL)
+    if (!get_lists(doc, content) || content->uuid == NULL || content->node == NULL ||
+        content->module_version == NULL || content->engine_version == NULL)
         goto no_memory;
     *contentp = content;
     content = NULL;
