@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/keystore_view.h"
 #include "cli/target.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "crypto/encode.h"
 #include "crypto/rsa.h"
@@ -17,7 +18,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PEM_MAX (64 * 1024)
@@ -187,7 +187,6 @@ wrap_for(const CONFIG_NODE *entry, const EDIT *edit, const KMS_CONTEXT *context,
     KEYSTORE_RECIPIENT *recipient;
     KMS_CLIENT *client = NULL;
     KMS_WRAPPED wrapped;
-    struct timespec now;
     int ret;
 
     memset(&wrapped, 0, sizeof(wrapped));
@@ -202,8 +201,7 @@ wrap_for(const CONFIG_NODE *entry, const EDIT *edit, const KMS_CONTEXT *context,
     recipient->wrapped = wrapped.wrapped;
     recipient->wrapped_len = wrapped.wrapped_len;
     memset(&wrapped, 0, sizeof(wrapped));
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    recipient->time = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    recipient->time = clock_unix_ms();
     if (recipient->provider == NULL)
         ret = status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a recipient");
 

@@ -5,6 +5,7 @@
 
 #include "extension/connection.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "extension/access_check.h"
 #include "extension/home_proof.h"
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct connection {
@@ -59,15 +59,6 @@ HOST_LOG *
 connection_log(const CONNECTION *connection)
 {
     return (connection->log);
-}
-
-static int64_t
-now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
-    return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
 }
 
 /* --- wtkms.state */
@@ -111,7 +102,7 @@ state_write(CONNECTION *connection, bool closing)
     content.engine_version = version;
     content.generation = generation;
     content.started_at = connection->started_at;
-    content.updated_at = now_ms();
+    content.updated_at = clock_unix_ms();
     content.closed_at = closing ? content.updated_at : 0;
     content.checks = connection->checks;
     content.check_count = connection->check_count;
@@ -472,7 +463,7 @@ connection_open(WT_CONNECTION *wt_conn, const HOST_ABI *abi, HOST_LOG *log, WT_C
     connection->abi = *abi;
     connection->log = log;
     connection->home_fd = -1;
-    connection->started_at = now_ms();
+    connection->started_at = clock_unix_ms();
     atomic_init(&connection->references, 1);
     (void)pthread_mutex_init(&connection->mutex, NULL);
     (void)pthread_mutex_init(&connection->state_mutex, NULL);

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LOCAL_TIMEOUT_MS \
     10000 /* of a provider without a network, which has no timeout of its own */
@@ -43,15 +42,6 @@ static int
 no_memory(STATUS *status)
 {
     return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for a check of access"));
-}
-
-static int64_t
-unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 }
 
 int
@@ -162,7 +152,7 @@ add_failed(ACCESS_PROBER *prober, const KEYSTORE_MASTER *master, const CONFIG_NO
     if ((ret = add_probe(prober, master->scope, provider, recorded_name(master, provider, key),
            &probe, &result, status)) != 0)
         return (ret);
-    result->time = unix_ms();
+    result->time = clock_unix_ms();
     result->status = *why;
     result->status_class = why->status_class;
     return (0);
@@ -265,7 +255,7 @@ ask(SLOT *slot, const PROBE *probe, ACCESS_RESULT *result)
 
     memcpy(context.keystore_uuid, probe->uuid, sizeof(context.keystore_uuid));
     status_clear(&result->status);
-    result->time = unix_ms();
+    result->time = clock_unix_ms();
     ret = kms_client_unwrap(slot->client, timeout == 0 ? LOCAL_TIMEOUT_MS : (int)timeout, &context,
       &recorded, &payload, &result->status);
     if (ret == 0)

@@ -6,13 +6,13 @@
  */
 #include "rotation/rotate.h"
 
+#include "common/clock.h"
 #include "crypto/random.h"
 #include "kms_clients/kms_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct {
     const SETTINGS *settings; /* whose recipients are wrapped for */
@@ -21,15 +21,6 @@ typedef struct {
     bool is_new_master, is_data; /* neither: rotate_cmk */
     ROTATE_RESULT *result;
 } ROTATION;
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
 
 static int
 no_memory(STATUS *status)
@@ -232,7 +223,7 @@ add_version(KEYRING *keyring, KEYSTORE *edited, size_t old_place, ROTATE_STEP *s
         return (ret);
     data_key->state = KEYSTORE_READABLE; /* until it is whole */
     data_key->version = step->new_version;
-    data_key->created = now_ms();
+    data_key->created = clock_unix_ms();
     if ((data_key->keyid = strdup(step->name)) == NULL)
         return (no_memory(status));
     if ((ret = random_id(&data_key->id, status)) != 0 ||

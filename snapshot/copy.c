@@ -3,12 +3,12 @@
  */
 #include "snapshot/copy.h"
 
+#include "common/clock.h"
 #include "snapshot/inventory.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PROBLEMS_MAX 20 /* shown of one copy; the rest is counted */
 
@@ -434,7 +434,7 @@ start_copy(COPY *copy, const COPY_CONTAINER *container, const char *root)
 {
     copy->host = bson_strdup(inventory_host());
     copy->node = bson_strdup("");
-    copy->searched = (int64_t)time(NULL) * 1000;
+    copy->searched = clock_unix_ms();
     copy->is_archive = container->is_archive;
     if (container->is_archive) {
         copy->path = bson_strdup(container->path);

@@ -3,6 +3,7 @@
  */
 #include "snapshot/inventory.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "keystore/access_probe.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 const char *
@@ -141,15 +141,14 @@ inventory_scan(INVENTORY *inventory, const char *path, STATUS *status)
     int fd, ret;
 
     if (strcmp(path, "-") == 0) {
-        inventory_place(inventory, inventory_host(), "-", (int64_t)time(NULL) * 1000);
+        inventory_place(inventory, inventory_host(), "-", clock_unix_ms());
         return (scan_file(inventory, STDIN_FILENO, "-", status));
     }
     if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0)
         return (status_set_errno(status, errno, "inventory-open", "cannot open %s", path));
     /* Rows from several machines and directories stand side by side. */
     full = realpath(path, NULL);
-    inventory_place(
-      inventory, inventory_host(), full == NULL ? path : full, (int64_t)time(NULL) * 1000);
+    inventory_place(inventory, inventory_host(), full == NULL ? path : full, clock_unix_ms());
     ret = scan_opened(inventory, fd, full == NULL ? path : full, status);
     free(full);
     (void)close(fd);

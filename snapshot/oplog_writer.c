@@ -6,6 +6,7 @@
  */
 #include "snapshot/oplog_archive.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "crypto/random.h"
 #include "keystore/archive_key.h"
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <zstd.h>
@@ -44,15 +44,6 @@ typedef struct {
     uint8_t *packed; /* compressed */
     uint8_t *out;    /* sealed */
 } WRITER;
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
 
 static int
 append(WRITER *writer, const uint8_t *data, size_t len, STATUS *status)
@@ -87,7 +78,7 @@ sync_file(WRITER *writer, STATUS *status)
 static int
 begin_segment(WRITER *writer, STATUS *status)
 {
-    OPLOG_SEGMENT segment = {.number = writer->segment, .time = now_ms()};
+    OPLOG_SEGMENT segment = {.number = writer->segment, .time = clock_unix_ms()};
     uint8_t header[OPLOG_SEGMENT_LEN];
     int ret;
 
