@@ -5,6 +5,7 @@
 
 #include "crypto/mac.h"
 #include "crypto/openssl_error.h"
+#include "crypto/rsa_private.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -21,11 +22,11 @@
 #define MAX_BITS (RSA_MAX_BYTES * 8)
 
 /*
- * passphrase_callback --
+ * rsa_passphrase --
  *     OpenSSL asks on the terminal when there is no callback: this one never does.
  */
-static int
-passphrase_callback(char *buf, int size, int writing, void *context)
+int
+rsa_passphrase(char *buf, int size, int writing, void *context)
 {
     const SECRET *passphrase = context;
 
@@ -59,7 +60,7 @@ read_public(const void *pem, size_t pem_len, EVP_PKEY **pkeyp, STATUS *status)
 
     *pkeyp = NULL;
     if (pem_len > INT_MAX || (bio = BIO_new_mem_buf(pem, (int)pem_len)) == NULL ||
-        (pkey = PEM_read_bio_PUBKEY(bio, NULL, passphrase_callback, NULL)) == NULL) {
+        (pkey = PEM_read_bio_PUBKEY(bio, NULL, rsa_passphrase, NULL)) == NULL) {
         ret = openssl_error(status, STATUS_CONFIG, "rsa-key", "no public key in PEM");
         status_hint(
           status, "it starts with -----BEGIN PUBLIC KEY-----; openssl rsa -pubout makes it");
@@ -74,8 +75,8 @@ read_public(const void *pem, size_t pem_len, EVP_PKEY **pkeyp, STATUS *status)
     return (0);
 }
 
-static int
-read_private(const SECRET *pem, const SECRET *passphrase, EVP_PKEY **pkeyp, STATUS *status)
+int
+rsa_private_read(const SECRET *pem, const SECRET *passphrase, EVP_PKEY **pkeyp, STATUS *status)
 {
     BIO *bio;
     EVP_PKEY *pkey = NULL;
@@ -84,7 +85,7 @@ read_private(const SECRET *pem, const SECRET *passphrase, EVP_PKEY **pkeyp, STAT
     *pkeyp = NULL;
     if ((bio = BIO_new_mem_buf(secret_bytes(pem), (int)secret_len(pem))) == NULL ||
         (pkey = PEM_read_bio_PrivateKey(
-           bio, NULL, passphrase_callback, (void *)(uintptr_t)passphrase)) == NULL) {
+           bio, NULL, rsa_passphrase, (void *)(uintptr_t)passphrase)) == NULL) {
         ret = openssl_error(status, STATUS_CONFIG, "rsa-key", "the private key cannot be read");
         status_hint(status, passphrase == NULL
                               ? "it must be PEM; when it is encrypted, give its passphrase"
@@ -209,7 +210,7 @@ rsa_unwrap(const SECRET *pem, const SECRET *passphrase, const uint8_t *wrapped, 
 
     *secretp = NULL;
     memset(fingerprint, 0, RSA_FINGERPRINT_LEN);
-    if ((ret = read_private(pem, passphrase, &pkey, status)) != 0)
+    if ((ret = rsa_private_read(pem, passphrase, &pkey, status)) != 0)
         return (ret);
     if ((ret = fingerprint_of(pkey, fingerprint, status)) == 0)
         ret = decrypt(pkey, wrapped, len, secretp, status);

@@ -4,6 +4,7 @@
 #include "crypto/rsa_sign.h"
 
 #include "crypto/openssl_error.h"
+#include "crypto/rsa_private.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -15,44 +16,15 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#define MIN_BITS 2048
-#define MAX_BITS 8192
-
-/* OpenSSL asks on the terminal when there is no callback. */
-static int
-no_passphrase(char *buf, int size, int writing, void *context)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)context;
-    return (-1);
-}
-
+/* Keys that sign come without a passphrase. */
 static int
 read_private(const SECRET *pem, EVP_PKEY **pkeyp, STATUS *status)
 {
-    BIO *bio;
-    EVP_PKEY *pkey = NULL;
-    int bits, ret = 0;
+    int ret = rsa_private_read(pem, NULL, pkeyp, status);
 
-    *pkeyp = NULL;
-    if ((bio = BIO_new_mem_buf(secret_bytes(pem), (int)secret_len(pem))) == NULL ||
-        (pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)) == NULL) {
-        ret = openssl_error(status, STATUS_CONFIG, "rsa-key", "the private key cannot be read");
+    if (ret == STATUS_CONFIG && status->hint[0] != '\0')
         (void)status_hint(status, "it must be PEM, and without a passphrase");
-    } else if (!EVP_PKEY_is_a(pkey, "RSA"))
-        ret = status_set(status, STATUS_CONFIG, "rsa-key", "the private key is no RSA key");
-    else if ((bits = EVP_PKEY_get_bits(pkey)) < MIN_BITS || bits > MAX_BITS)
-        ret = status_set(status, STATUS_CONFIG, "rsa-key",
-          "the RSA private key has %d bits, must have %d to %d", bits, MIN_BITS, MAX_BITS);
-    BIO_free(bio);
-    if (ret != 0) {
-        EVP_PKEY_free(pkey);
-        return (ret);
-    }
-    *pkeyp = pkey;
-    return (0);
+    return (ret);
 }
 
 static int
@@ -63,7 +35,7 @@ read_certificate(const void *pem, size_t len, X509 **certificatep, STATUS *statu
 
     *certificatep = NULL;
     if (len > INT_MAX || (bio = BIO_new_mem_buf(pem, (int)len)) == NULL ||
-        (*certificatep = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) == NULL) {
+        (*certificatep = PEM_read_bio_X509(bio, NULL, rsa_passphrase, NULL)) == NULL) {
         ret = openssl_error(status, STATUS_CONFIG, "rsa-certificate", "no certificate in PEM");
         (void)status_hint(status, "it starts with -----BEGIN CERTIFICATE-----");
     }
