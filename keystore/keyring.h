@@ -134,7 +134,8 @@ uint64_t keyring_active_data_key(KEYRING *keyring, const char *keyid);
 /*
  * keyring_update -- Change the keystore: lock, read again and verify, call edit on the model, then
  *     write generation + 1 with an event. edit may add data keys with keyring_wrap_data_key. For
- *     rotation/ and for tests. When edit fails nothing is written.
+ *     rotation/ and for tests. When edit fails nothing is written. NULL: nothing but the event, and what
+ *     was retired goes, as with every write.
  */
 typedef int (*KEYRING_EDIT)(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status);
 int keyring_update(KEYRING *keyring, const char *operation, const char *reason, KEYRING_EDIT edit,

@@ -160,7 +160,7 @@ plain_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, bool *unchangedp
     (void)unchangedp;
     if ((ret = keyring_drop_retired(keystore, status)) != 0)
         return (ret);
-    return (plain->edit(keyring, keystore, plain->context, status));
+    return (plain->edit == NULL ? 0 : plain->edit(keyring, keystore, plain->context, status));
 }
 
 int

@@ -202,16 +202,6 @@ walk_files(RUN *run, STATUS *status)
     return (ret);
 }
 
-static int
-no_edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
-{
-    (void)keyring;
-    (void)keystore;
-    (void)context;
-    (void)status;
-    return (0);
-}
-
 /* Before the journal goes: a run that was killed behind its last block still says when it was. */
 static int
 record(RUN *run, KEYRING *keyring, STATUS *status)
@@ -220,7 +210,7 @@ record(RUN *run, KEYRING *keyring, STATUS *status)
 
     if (result->stopped || (result->rewritten == 0 && result->zeroed == 0 && !result->replay.found))
         return (0);
-    return (keyring_update(keyring, "reencrypt", run->options->reason, no_edit, NULL, status));
+    return (keyring_update(keyring, "reencrypt", run->options->reason, NULL, NULL, status));
 }
 
 static int

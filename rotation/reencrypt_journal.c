@@ -101,6 +101,29 @@ reencrypt_write_all(
     return (0);
 }
 
+bool
+reencrypt_write_vectors(int fd, struct iovec *vectors, int count, uint64_t *offsetp)
+{
+    ssize_t n;
+    int i;
+
+    for (i = 0; i < count;) {
+        if ((n = pwritev(fd, vectors + i, count - i, (off_t)*offsetp)) < 0) {
+            if (errno == EINTR)
+                continue;
+            return (false);
+        }
+        *offsetp += (uint64_t)n;
+        for (; i < count && (size_t)n >= vectors[i].iov_len; i++)
+            n -= (ssize_t)vectors[i].iov_len;
+        if (i < count) {
+            vectors[i].iov_base = (uint8_t *)vectors[i].iov_base + n;
+            vectors[i].iov_len -= (size_t)n;
+        }
+    }
+    return (true);
+}
+
 int
 reencrypt_journal_start(
   int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN], REENCRYPT_JOURNAL *journal, STATUS *status)
@@ -173,24 +196,7 @@ write_entry(const REENCRYPT_ITEM *item, uint32_t seed, uint8_t *entry)
 static int
 flush(int fd, struct iovec *vectors, int count, uint64_t *offsetp, STATUS *status)
 {
-    ssize_t n;
-    int i;
-
-    for (i = 0; i < count;) {
-        if ((n = pwritev(fd, vectors + i, count - i, (off_t)*offsetp)) < 0) {
-            if (errno == EINTR)
-                continue;
-            return (failed("writing", status));
-        }
-        *offsetp += (uint64_t)n;
-        for (; i < count && (size_t)n >= vectors[i].iov_len; i++)
-            n -= (ssize_t)vectors[i].iov_len;
-        if (i < count) {
-            vectors[i].iov_base = (uint8_t *)vectors[i].iov_base + n;
-            vectors[i].iov_len -= (size_t)n;
-        }
-    }
-    return (0);
+    return (reencrypt_write_vectors(fd, vectors, count, offsetp) ? 0 : failed("writing", status));
 }
 
 int

@@ -23,6 +23,10 @@
 #include "keystore/keystore.h"
 #include "rotation/reencrypt_item.h"
 
+#include <sys/uio.h>
+
+#include <stdbool.h>
+
 #define REENCRYPT_JOURNAL_FILE HOME_REENCRYPT_JOURNAL
 
 typedef struct {
@@ -70,6 +74,10 @@ typedef struct {
 int reencrypt_journal_replay(int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN],
   int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
   REENCRYPT_REPLAY *replay, STATUS *status) WTKMS_CHECKED;
+
+/* reencrypt_write_vectors -- pwritev until all is written; *offsetp moves behind what was, and the vectors are
+ * used up. On failure false and errno. */
+bool reencrypt_write_vectors(int fd, struct iovec *vectors, int count, uint64_t *offsetp);
 
 /* reencrypt_write_all -- pwrite until all is written. path is for the message. STATUS_IO. */
 int reencrypt_write_all(int fd, const char *path, const void *data, size_t len, uint64_t offset,

@@ -68,25 +68,11 @@ static int
 write_vectors(int fd, const REENCRYPT_ITEM *first, struct iovec *vectors, int count, STATUS *status)
 {
     uint64_t offset = first->offset;
-    ssize_t n;
-    int i;
 
-    for (i = 0; i < count;) {
-        if ((n = pwritev(fd, vectors + i, count - i, (off_t)offset)) < 0) {
-            if (errno == EINTR)
-                continue;
-            return (status_set_errno(status, errno, "reencrypt-write",
-              "writing at offset %llu of %s", (unsigned long long)offset, first->file->path));
-        }
-        offset += (uint64_t)n;
-        for (; i < count && (size_t)n >= vectors[i].iov_len; i++)
-            n -= (ssize_t)vectors[i].iov_len;
-        if (i < count) {
-            vectors[i].iov_base = (uint8_t *)vectors[i].iov_base + n;
-            vectors[i].iov_len -= (size_t)n;
-        }
-    }
-    return (0);
+    if (reencrypt_write_vectors(fd, vectors, count, &offset))
+        return (0);
+    return (status_set_errno(status, errno, "reencrypt-write", "writing at offset %llu of %s",
+      (unsigned long long)offset, first->file->path));
 }
 
 static int

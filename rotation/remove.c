@@ -201,16 +201,6 @@ edit(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
 }
 
 static int
-write_again(KEYRING *keyring, KEYSTORE *keystore, void *context, STATUS *status)
-{
-    (void)keyring;
-    (void)keystore;
-    (void)context;
-    (void)status;
-    return (0);
-}
-
-static int
 run(REMOVAL *removal, KEYRING *keyring, const PLACE *place, STATUS *status)
 {
     const KEYSTORE *keystore = keyring_hold_keystore(keyring);
@@ -236,7 +226,7 @@ run(REMOVAL *removal, KEYRING *keyring, const PLACE *place, STATUS *status)
         (ret = keyring_update(keyring, text, removal->options->reason, edit, removal, status)) != 0)
         return (ret);
     /* What was just replaced is .prev now; the same once more, and it is not. */
-    ret = keyring_update(keyring, "key remove, .prev", NULL, write_again, removal, status);
+    ret = keyring_update(keyring, "key remove, .prev", NULL, NULL, NULL, status);
     return (ret == 0 ? 0 : status_add(status, "and .prev still holds the keys: run it again"));
 }
 
