@@ -20,17 +20,6 @@ const OPTIONS_ENTRY cmd_check_options[] = {
     "Threads that decrypt; by default one for each processor."},
   {NULL, 0, OPTIONS_FLAG, NULL, 0, NULL, 0, 0, NULL}};
 
-static unsigned
-threads(const OPTIONS *options)
-{
-    long n;
-
-    if (options->jobs != 0)
-        return ((unsigned)options->jobs);
-    n = sysconf(_SC_NPROCESSORS_ONLN);
-    return (n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n);
-}
-
 static int
 warn_about_engine_lines(CLI *cli, const TARGET *target, STATUS *status)
 {
@@ -163,8 +152,8 @@ check_home(CLI *cli, TARGET *target, const OPTIONS *options, KEYRING *keyring, b
     const KEYSTORE *keystore;
     int ret;
 
-    if ((ret = home_check_run(target, keyring, threads(options), host_running, &check, status)) ==
-        0) {
+    if ((ret = home_check_run(target, keyring, options_threads(options, THREADS_MAX), host_running,
+           &check, status)) == 0) {
         keystore = keyring_hold_keystore(keyring);
         if (options->format == FORMAT_JSON)
             ret =

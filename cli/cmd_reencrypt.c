@@ -62,17 +62,6 @@ progressed(void *context, uint64_t bytes)
     progress_add(*progressp, bytes);
 }
 
-static unsigned
-threads(const OPTIONS *options)
-{
-    long n;
-
-    if (options->jobs != 0)
-        return ((unsigned)options->jobs);
-    n = sysconf(_SC_NPROCESSORS_ONLN);
-    return (n < 1 ? 1 : n > REENCRYPT_THREADS_MAX ? REENCRYPT_THREADS_MAX : (unsigned)n);
-}
-
 /* --- telling */
 
 static const char *
@@ -237,7 +226,8 @@ reencrypt(TARGET *target, const OPTIONS *options, KEYRING *keyring, REENCRYPT_RE
   STATUS *status)
 {
     PROGRESS *progress = NULL;
-    REENCRYPT_OPTIONS reencrypt_options = {.threads = threads(options),
+    REENCRYPT_OPTIONS reencrypt_options = {
+      .threads = options_threads(options, REENCRYPT_THREADS_MAX),
       .throttle = (uint64_t)options->throttle * MEGABYTE,
       .plan = options->plan,
       .finish = options->finish,

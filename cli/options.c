@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const format_names[] = {"table", "json", "prometheus", NULL};
 
@@ -185,4 +186,15 @@ options_release(OPTIONS *options)
     free(options->operands);
     options->operands = NULL;
     options->operand_count = 0;
+}
+
+unsigned
+options_threads(const OPTIONS *options, unsigned maximum)
+{
+    long n;
+
+    if (options->jobs != 0)
+        return ((unsigned)options->jobs);
+    n = sysconf(_SC_NPROCESSORS_ONLN);
+    return (n < 1 ? 1 : n > (long)maximum ? maximum : (unsigned)n);
 }

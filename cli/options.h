@@ -78,4 +78,7 @@ int options_parse(const OPTIONS_ENTRY *table, int argc, char *const *argv, OPTIO
   STATUS *status) WTKMS_CHECKED;
 void options_release(OPTIONS *options);
 
+/* options_threads -- --jobs, else one for each processor; at most so many. */
+unsigned options_threads(const OPTIONS *options, unsigned maximum);
+
 #endif

@@ -87,6 +87,20 @@ count_entries(int dirfd)
     return (count - 2);
 }
 
+int
+count_proc(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    int n = 0;
+
+    if (dir == NULL)
+        return (-1);
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return (n);
+}
+
 bool
 is_root(const char *test)
 {

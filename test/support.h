@@ -28,6 +28,9 @@ bool exists(int dirfd, const char *name);
 /* How many entries a directory has, without "." and "..". */
 unsigned count_entries(int dirfd);
 
+/* All entries of a directory of /proc: threads, descriptors. -1 when it cannot be read. */
+int count_proc(const char *directory);
+
 /* Whether this runs as root; tells once that the tests which need it are left out. */
 bool is_root(const char *test);
 

@@ -13,12 +13,12 @@
 #include "keystore/keyring.h"
 #include "kms_clients/kms_client.h"
 #include "test/extension/test_extension.h"
+#include "test/support.h"
 
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -306,20 +306,6 @@ lines_with(HOST *host, const char *text)
     return (n);
 }
 
-static int
-count_entries(const char *directory)
-{
-    DIR *dir = opendir(directory);
-    int n = 0;
-
-    if (dir == NULL)
-        return (-1);
-    while (readdir(dir) != NULL)
-        n++;
-    (void)closedir(dir);
-    return (n);
-}
-
 /* --- the tests */
 
 static void
@@ -478,7 +464,7 @@ deaf_call_is_left_behind(void)
     int ended = atomic_load(&ends), i, tasks;
 
     host_make(&host, "");
-    tasks = count_entries("/proc/self/task");
+    tasks = count_proc("/proc/self/task");
     behaviour = HANG_DEAF;
     host_start(&host);
     while (!atomic_load(&hangs))
@@ -489,9 +475,9 @@ deaf_call_is_left_behind(void)
     CU_ASSERT_EQUAL(ends, ended);
     memset(&host, 0xaa, sizeof(host)); /* gone, as the connection is */
     atomic_store(&let_go, true);
-    for (i = 0; i < 1000 && count_entries("/proc/self/task") != tasks; i++)
+    for (i = 0; i < 1000 && count_proc("/proc/self/task") != tasks; i++)
         real_sleep(5);
-    CU_ASSERT_EQUAL(count_entries("/proc/self/task"), tasks);
+    CU_ASSERT_EQUAL(count_proc("/proc/self/task"), tasks);
     CU_ASSERT_EQUAL(ends, ended + 1);
 }
 
@@ -546,14 +532,14 @@ a_thousand_checks_leave_nothing(void)
     host_start(&host);
     wait_reports(&host, rounds / 5);
     before = resident_kib();
-    descriptors = count_entries("/proc/self/fd");
-    tasks = count_entries("/proc/self/task");
+    descriptors = count_proc("/proc/self/fd");
+    tasks = count_proc("/proc/self/task");
     wait_reports(&host, rounds / 2);
     set_answers(STATUS_UNAVAILABLE, STATUS_DENIED); /* failing ones leave nothing either */
     wait_reports(&host, rounds / 2);
     after = resident_kib();
-    CU_ASSERT_EQUAL(count_entries("/proc/self/task"), tasks);
-    CU_ASSERT(abs(count_entries("/proc/self/fd") - descriptors) <= 1); /* a key file, being read */
+    CU_ASSERT_EQUAL(count_proc("/proc/self/task"), tasks);
+    CU_ASSERT(abs(count_proc("/proc/self/fd") - descriptors) <= 1); /* a key file, being read */
     (void)printf(" resident %ld -> %ld KiB ", before, after);
 #if !defined(WTKMS_SANITIZERS)
     CU_ASSERT(after - before < 256);

@@ -9,11 +9,11 @@
 #include "common/file.h"
 #include "keystore/keyring.h"
 #include "kms_clients/kms_client.h"
+#include "test/support.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,20 +25,6 @@
 #include <unistd.h>
 
 #define THREADS 8
-
-static int
-count_entries(const char *directory)
-{
-    DIR *dir = opendir(directory);
-    int n = 0;
-
-    if (dir == NULL)
-        return (-1);
-    while (readdir(dir) != NULL)
-        n++;
-    (void)closedir(dir);
-    return (n);
-}
 
 static long
 resident_kib(void)
@@ -101,13 +87,13 @@ opened_a_thousand_times(void)
         /* The first rounds fill caches that stay: the allocator's, OpenSSL's, the loader's. */
         if (i == rounds / 5) {
             before = resident_kib();
-            descriptors = count_entries("/proc/self/fd");
-            threads = count_entries("/proc/self/task");
+            descriptors = count_proc("/proc/self/fd");
+            threads = count_proc("/proc/self/task");
         }
     }
     after = resident_kib();
-    CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), descriptors);
-    CU_ASSERT_EQUAL(count_entries("/proc/self/task"), threads);
+    CU_ASSERT_EQUAL(count_proc("/proc/self/fd"), descriptors);
+    CU_ASSERT_EQUAL(count_proc("/proc/self/task"), threads);
     (void)printf(" %d rounds, resident %ld -> %ld KiB ", rounds, before, after);
 #if !defined(WTKMS_SANITIZERS)
     CU_ASSERT(after - before < 1024);
