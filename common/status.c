@@ -110,6 +110,10 @@ status_set_errno(STATUS *status, int sys_errno, const char *id, const char *fmt,
     /* GNU strerror_r: the result may or may not be in the buffer. */
     append_text(
       status->message, sizeof(status->message), ": %s", strerror_r(sys_errno, text, sizeof(text)));
+    if (sys_errno == EROFS)
+        (void)status_hint(status, "mount it writable, or work on a copy that is");
+    else if (sys_errno == ENOSPC || sys_errno == EDQUOT)
+        (void)status_hint(status, "make room on that file system, then do it again");
     return ((int)status->status_class);
 }
 

@@ -69,7 +69,8 @@ int status_set(STATUS *status, STATUS_CLASS status_class, const char *id, const 
 
 /*
  * status_set_errno -- Record a failed system call: class STATUS_IO, or STATUS_NO_MEMORY for ENOMEM;
- *     ": " and the errno's text are appended to the formatted text. Returns the class.
+ *     ": " and the errno's text are appended to the formatted text. A full or a read-only
+ *     file system gets a hint. Returns the class.
  */
 int status_set_errno(STATUS *status, int sys_errno, const char *id, const char *fmt, ...)
   WTKMS_PRINTF(4, 5);

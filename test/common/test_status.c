@@ -66,6 +66,11 @@ test_errno(void)
     CU_ASSERT_EQUAL(status_set_errno(&s, ENOSPC, "write", "cannot write %s", "x"), STATUS_IO);
     CU_ASSERT_EQUAL(s.sys_errno, ENOSPC);
     CU_ASSERT_STRING_EQUAL(s.message, "cannot write x: No space left on device");
+    CU_ASSERT_PTR_NOT_NULL(strstr(s.hint, "make room"));
+    (void)status_set_errno(&s, EROFS, "write", "cannot write %s", "x");
+    CU_ASSERT_PTR_NOT_NULL(strstr(s.hint, "writable"));
+    (void)status_set_errno(&s, EIO, "write", "cannot write %s", "x");
+    CU_ASSERT_STRING_EQUAL(s.hint, "");
     CU_ASSERT_EQUAL(status_set_errno(&s, ENOMEM, "memory", "x"), STATUS_NO_MEMORY);
     CU_ASSERT_EQUAL(status_host_errno(&s), ENOMEM);
 }
