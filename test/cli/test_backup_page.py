@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""test/cli/test_backup_page.py -- doc/backup-and-restore.md does what it says: its marked blocks are run as they
+stand, on a home that the real engine wrote.
+
+Run by make check in the build directory; WTKMS_BUILD names another. Arguments are unittest's."""
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import textwrap
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from wtkms_lab import *  # noqa: E402,F403
+
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "doc", "backup-and-restore.md")
+with open(PAGE, encoding="utf-8") as page:
+    TEXT = page.read()
+
+
+def blocks_of(text):
+    """(name, body) of each block of commands; the name is that of the mark before it, or empty."""
+    found, name, body, fence = [], "", None, None
+    for line in text.splitlines(True):
+        mark = re.match(r" *<!-- run: (\w+) -->$", line)
+        if mark:
+            name = mark.group(1)
+        elif re.match(r" *```", line):
+            if body is None:
+                body, fence = "", line.strip()
+            else:
+                if fence == "```":
+                    found.append((name, textwrap.dedent(body)))
+                body, name = None, ""
+        elif body is not None:
+            body += line
+    return found
+
+
+BLOCKS = blocks_of(TEXT)
+FIRST, LAST = 1763999000, 1764003600  # around the times in the page
+
+
+@unittest.skipUnless(WT, "no wt")
+class BlockTest(Case):
+    def setUp(self):
+        super().setUp()
+        for name in ("backup", "backup/oplog", "look", "tmp", "bin"):
+            os.mkdir(self.path(name))
+        self.home = self.encrypted_home("mongodb", count=10)
+        load(self.home, "table:collection", count=500)
+        self.copy_path = self.path("backup/2026-11-24")
+        shutil.copytree(self.home, self.copy_path)
+        self.entries()
+        # What stands in for an installed wtkms: init finds the module where it was built.
+        with open(self.path("bin/wtkms"), "w") as file:
+            file.write(f'#!/bin/sh\n[ "$1" != init ] || set -- "$@" --module {MODULE}\nexec {WTKMS} "$@"\n')
+        os.chmod(self.path("bin/wtkms"), 0o755)
+
+    def entries(self):
+        with open(self.path("tmp/oplog.bson"), "wb") as file:
+            for second in range(FIRST, LAST + 1, 100):
+                body = (b"\x11ts\0" + struct.pack("<II", 1, second) + b"\x02op\0\x02\0\0\0n\0" +
+                        b"\x02ns\0\x01\0\0\0\0" + b"\x03o\0\x05\0\0\0\0")
+                file.write(struct.pack("<i", len(body) + 5) + body + b"\0")
+
+    def run_block(self, name, code=0):
+        """As it stands, but for where things are."""
+        blocks = [body for n, body in BLOCKS if n == name]
+        self.assertEqual(len(blocks), 1, name)
+        text = re.sub(r"/var/lib/mongodb|/etc/wtkms\.conf|/srv/look|/backup\b|/tmp\b",
+                      lambda m: {"/var/lib/mongodb": self.home, "/etc/wtkms.conf": self.config,
+                                 "/srv/look": self.path("look"), "/backup": self.path("backup"),
+                                 "/tmp": self.path("tmp")}[m.group(0)], blocks[0])
+        environment = engine_environment()
+        environment["PATH"] = self.path("bin") + ":" + environment["PATH"]
+        done = Result(subprocess.run(["bash", "-euc", text], capture_output=True, stdin=subprocess.DEVNULL,
+                                     env=environment, timeout=120))
+        self.assertEqual(done.code, code, done.err + done.out)
+        return done
+
+    def test_list(self):
+        out = self.run_block("list").out
+        self.assertEqual(out.count(self.copy_path), 3)
+        self.assertEqual(out.count(": opens"), 1)
+        self.assertTrue(os.path.getsize(self.path("backup/keys.html")) > 1000)
+
+    def other_host(self):
+        exported = self.done(wtkms("inventory", "export", self.copy_path)).out
+        with open(self.path("tmp/rs0-b.json"), "w") as file:
+            file.write(re.sub(r'"host" ?: "[^"]*"', '"host": "rs0-b.example.net"', exported))
+
+    def test_inventory_and_usage(self):
+        self.other_host()
+        out = self.run_block("inventory", code=3).out
+        self.assertIn("3 need it, of which 3 have no other recipient", out)
+        self.assertIn("rs0-b.example.net:", out)
+        self.assertEqual(self.run_block("usage", code=3).out, out)
+
+    def test_point_in_time(self):
+        out = self.run_block("seal").out
+        self.assertIn(str((LAST - FIRST) // 100 + 1), out)
+        self.run_block("open")
+        with open(self.path("tmp/replay.bson"), "rb") as file:
+            data = file.read()
+        with open(self.path("tmp/oplog.bson"), "rb") as file:
+            entry = len(file.read()) // ((LAST - FIRST) // 100 + 1)
+        seconds = [struct.unpack_from("<I", data, at + 12)[0] for at in range(0, len(data), entry)]
+        self.assertEqual(seconds, list(range(1764000000, 1764001800, 100)))
+
+    def test_one_collection(self):
+        before = snapshot(self.copy_path)
+        key = self.path("look/credential")
+        shutil.copy(self.key, key)
+        with open(self.path("look/wtkms.conf"), "w") as file:
+            file.write(f"kms: [{{provider: local, keyFile: {key}}}]\naccess: {{onDisabled: warn}}\n")
+        # The last line throws all away; what was read is looked at before.
+        name, body = next(b for b in BLOCKS if b[0] == "look")
+        self.assertTrue(body.endswith("rm -rf /srv/look\n"))
+        BLOCKS.append(("look_kept", body.removesuffix("rm -rf /srv/look\n")))
+        self.addCleanup(BLOCKS.pop)
+        os.rename(self.key, self.key + ".away")  # the database's own credential plays no part
+        out = self.run_block("look_kept").out
+        self.assertIn("It decrypts the data of this home", out)
+        self.assertIn("table:collection", out)
+        with open(self.path("look/collection.dump"), "rb") as file:
+            dump = file.read()
+        self.assertEqual(dump.count(SECRET_TEXT.hex().encode()), 500)
+        self.assertEqual(snapshot(self.copy_path), before)
+        os.unlink(key)
+        self.assertNotEqual(engine(self.path("look/clone"), "list", check=False).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
