@@ -77,7 +77,7 @@ wrap_again(KEYRING *keyring, const KEYSTORE *keystore, const KEYRING_MASTER *old
         return (wrap(keyring, keystore, data_key, held->secret, !held->is_rewrapped, status));
     if ((ret = use_wrapper(keyring, &wrapper, status)) != 0 ||
         (ret = payload_unwrap_data_key(
-           wrapper, old->wrap_key, keystore->uuid, data_key, &added, status)) != 0)
+           wrapper, old->wrap_key, keystore->uuid, data_key, NULL, &added, status)) != 0)
         return (ret);
     ret = wrap(keyring, keystore, data_key, added, true, status);
     secret_free(added);

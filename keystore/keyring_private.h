@@ -32,6 +32,8 @@ typedef struct {
 typedef struct {
     uint64_t id;
     SECRET *secret;
+    size_t position; /* of its data key in the keystore, as long as no edit takes keys out */
+    uint8_t commitment[KEYSTORE_COMMITMENT_LEN]; /* that the secret was checked with */
     bool is_borrowed; /* of another view, which is held as long as this one lives */
     bool
       is_rewrapped; /* by the edit: what was wrapped is to be unwrapped once more before it is believed */
@@ -105,6 +107,14 @@ typedef struct {
 int keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data, size_t len,
   const KEYRING_SOURCES *sources, KEYRING_VIEW **viewp, STATUS *status) WTKMS_CHECKED;
 void keyring_view_free(KEYRING_VIEW *view);
+
+/*
+ * keyring_open_data_keys -- Unwrap the data keys of a view that has its keystore and its master keys, in
+ *     some threads when there are many. What old (may be NULL) has and was not changed is copied;
+ *     what was wrapped again is unwrapped. STATUS_CORRUPT, STATUS_NO_MEMORY; the caller frees the view.
+ */
+int keyring_open_data_keys(
+  KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status) WTKMS_CHECKED;
 
 /* keyring_view_copy -- A view for an edit, of the current one. The data keys' secrets are borrowed: the caller
  * holds the original until the copy is freed. */

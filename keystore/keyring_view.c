@@ -236,73 +236,6 @@ err:
     return (ret);
 }
 
-/* --- data keys */
-
-/* One that was unwrapped before, when everything that it was unwrapped from is still the same. */
-static const SECRET *
-held_secret(const KEYRING_VIEW *old, const KEYSTORE_DATA_KEY *data_key)
-{
-    const KEYSTORE_DATA_KEY *held;
-    const KEYRING_SECRET *secret;
-
-    if (old == NULL || (held = keystore_data_key(old->keystore, data_key->id)) == NULL ||
-        held->master_key_id != data_key->master_key_id || held->version != data_key->version ||
-        strcmp(held->keyid, data_key->keyid) != 0 ||
-        memcmp(held->wrapped, data_key->wrapped, sizeof(held->wrapped)) != 0 ||
-        memcmp(held->commitment, data_key->commitment, sizeof(held->commitment)) != 0)
-        return (NULL);
-    secret = keyring_view_secret(old, data_key->id);
-    return (secret == NULL || secret->is_rewrapped ? NULL : secret->secret);
-}
-
-static int
-open_data_key(const KEYRING_VIEW *view, const KEYRING_VIEW *old, PAYLOAD_WRAPPER *wrapper,
-  const KEYSTORE_DATA_KEY *data_key, SECRET **secretp, STATUS *status)
-{
-    const KEYRING_MASTER *master;
-    const SECRET *held;
-
-    if ((held = held_secret(old, data_key)) != NULL)
-        return (secret_new_copy(secret_bytes(held), secret_len(held), secretp, status));
-    /* keystore_check has seen that it is there; keyring_unlock that it is open. */
-    if ((master = keyring_view_master(view, data_key->master_key_id)) == NULL)
-        return (status_set(status, STATUS_INTERNAL, "keyring-master",
-          "master key %016" PRIx64 " is not at hand", data_key->master_key_id));
-    return (payload_unwrap_data_key(
-      wrapper, master->wrap_key, view->keystore->uuid, data_key, secretp, status));
-}
-
-static int
-open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status)
-{
-    const KEYSTORE *keystore = view->keystore;
-    const KEYSTORE_DATA_KEY *data_key;
-    PAYLOAD_WRAPPER *wrapper;
-    KEYRING_SECRET *place;
-    size_t i;
-    int ret;
-
-    if ((view->secrets = calloc(keystore->data_key_count + 1, sizeof(*view->secrets))) == NULL)
-        return (no_memory(status));
-    if ((ret = payload_wrapper_new(&wrapper, status)) != 0)
-        return (ret);
-    for (i = 0; i < keystore->data_key_count; i++) {
-        data_key = &keystore->data_keys[i];
-        if (data_key->state == KEYSTORE_RETIRED)
-            continue;
-        place = &view->secrets[view->secret_count];
-        place->id = data_key->id;
-        if ((ret = open_data_key(view, old, wrapper, data_key, &place->secret, status)) != 0)
-            goto err;
-        view->secret_count++;
-    }
-    qsort(view->secrets, view->secret_count, sizeof(*view->secrets), compare_secrets);
-
-err:
-    payload_wrapper_free(wrapper);
-    return (ret);
-}
-
 /* --- the whole */
 
 static int
@@ -361,7 +294,7 @@ keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data
     view->keystore = keystore;
     if ((ret = open_masters(keyring, view, sources, status)) != 0 ||
         (ret = check_seal(view, data, len, status)) != 0 ||
-        (ret = open_data_keys(view, sources->view, status)) != 0)
+        (ret = keyring_open_data_keys(view, sources->view, status)) != 0)
         goto err;
     *viewp = view;
     return (0);

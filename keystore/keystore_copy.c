@@ -113,7 +113,7 @@ keystore_copy(const KEYSTORE *keystore, KEYSTORE **copyp, STATUS *status)
     for (i = 0; ret == 0 && i < keystore->event_count; i++)
         ret = copy_event(copy, &keystore->events[i], status);
     if (ret == 0)
-        ret = keystore_index(copy, status);
+        ret = keystore_index_copy(copy, keystore, status);
     if (ret != 0) {
         keystore_free(copy);
         return (ret);

@@ -7,6 +7,19 @@
 #include <string.h>
 
 static int
+no_memory(STATUS *status)
+{
+    return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore's index"));
+}
+
+static bool
+is_whole(const KEYSTORE_INDEX *index)
+{
+    return (index->masters_by_id != NULL && index->masters_by_scope != NULL &&
+            index->data_keys_by_id != NULL && index->data_keys_by_keyid != NULL);
+}
+
+static int
 compare_ids(uint64_t a, uint64_t b)
 {
     return (a < b ? -1 : a > b);
@@ -62,6 +75,11 @@ sorted(KEYSTORE *keystore, size_t count, int (*compare)(const void *, const void
         return (NULL);
     for (i = 0; i < count; i++)
         positions[i] = (uint32_t)i;
+    /* Keyids are often there in order; then that is all there is to do. */
+    for (i = 1; i < count && compare(&positions[i - 1], &positions[i], keystore) <= 0; i++)
+        ;
+    if (i >= count)
+        return (positions);
     qsort_r(positions, count, sizeof(*positions), compare, keystore);
     return (positions);
 }
@@ -81,13 +99,49 @@ keystore_index(KEYSTORE *keystore, STATUS *status)
     index->masters_by_scope = sorted(keystore, index->master_count, compare_masters_by_scope);
     index->data_keys_by_id = sorted(keystore, index->data_key_count, compare_data_keys_by_id);
     index->data_keys_by_keyid = sorted(keystore, index->data_key_count, compare_data_keys_by_keyid);
-    if (index->masters_by_id != NULL && index->masters_by_scope != NULL &&
-        index->data_keys_by_id != NULL && index->data_keys_by_keyid != NULL)
+    if (is_whole(index))
         return (0);
 
 no_memory:
     keystore_index_drop(keystore);
-    return (status_set(status, STATUS_NO_MEMORY, "memory", "no memory for the keystore's index"));
+    return (no_memory(status));
+}
+
+static uint32_t *
+copied(const uint32_t *positions, size_t count)
+{
+    uint32_t *copy;
+
+    if ((copy = calloc(count + 1, sizeof(*copy))) != NULL)
+        memcpy(copy, positions, count * sizeof(*copy));
+    return (copy);
+}
+
+int
+keystore_index_copy(KEYSTORE *copy, const KEYSTORE *keystore, STATUS *status)
+{
+    const KEYSTORE_INDEX *from = keystore->index;
+    KEYSTORE_INDEX *index;
+
+    if (from == NULL || from->master_count != copy->master_count ||
+        from->data_key_count != copy->data_key_count)
+        return (keystore_index(copy, status));
+    keystore_index_drop(copy);
+    if ((index = calloc(1, sizeof(*index))) == NULL)
+        goto no_memory;
+    copy->index = index;
+    index->master_count = from->master_count;
+    index->data_key_count = from->data_key_count;
+    index->masters_by_id = copied(from->masters_by_id, from->master_count);
+    index->masters_by_scope = copied(from->masters_by_scope, from->master_count);
+    index->data_keys_by_id = copied(from->data_keys_by_id, from->data_key_count);
+    index->data_keys_by_keyid = copied(from->data_keys_by_keyid, from->data_key_count);
+    if (is_whole(index))
+        return (0);
+
+no_memory:
+    keystore_index_drop(copy);
+    return (no_memory(status));
 }
 
 void

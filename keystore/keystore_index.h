@@ -20,6 +20,8 @@ typedef struct keystore_index {
 
 /* keystore_index -- Make the index of a keystore anew. STATUS_NO_MEMORY. */
 int keystore_index(KEYSTORE *keystore, STATUS *status) WTKMS_CHECKED;
+/* keystore_index_copy -- The same for a copy of a keystore, its elements in the same order, from that one's. */
+int keystore_index_copy(KEYSTORE *copy, const KEYSTORE *keystore, STATUS *status) WTKMS_CHECKED;
 void keystore_index_drop(KEYSTORE *keystore);
 
 #endif

@@ -198,13 +198,32 @@ payload_wrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
     return (payload_rewrap_data_key(wrapper, wrap_key, uuid, data_key, secret, status));
 }
 
+static int
+check_commitment(PAYLOAD_WRAPPER *wrapper, const KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
+  const PAYLOAD_KNOWN *known, STATUS *status)
+{
+    uint8_t commitment[KEYSTORE_COMMITMENT_LEN];
+    int ret;
+
+    if (known != NULL && memcmp(known->commitment, data_key->commitment, sizeof(commitment)) == 0 &&
+        secret_equal(known->secret, secret))
+        return (0);
+    if ((ret = commit(wrapper, secret, data_key->id, commitment, status)) != 0)
+        return (ret);
+    if (!mac_equal(commitment, data_key->commitment, sizeof(commitment)))
+        return (status_set(status, STATUS_CORRUPT, "keystore-commitment",
+          "data key %016" PRIx64 " of keyid \"%s\" is not the key that was committed to",
+          data_key->id, data_key->keyid));
+    return (0);
+}
+
 int
 payload_unwrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
-  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key, SECRET **secretp,
-  STATUS *status)
+  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key,
+  const PAYLOAD_KNOWN *known, SECRET **secretp, STATUS *status)
 {
     SECRET *secret = NULL;
-    uint8_t aad[AAD_MAX], commitment[KEYSTORE_COMMITMENT_LEN];
+    uint8_t aad[AAD_MAX];
     int ret;
 
     *secretp = NULL;
@@ -214,18 +233,10 @@ payload_unwrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
           status, "data key %016" PRIx64 " of keyid \"%s\"", data_key->id, data_key->keyid);
         return (ret);
     }
-    if ((ret = commit(wrapper, secret, data_key->id, commitment, status)) != 0)
-        goto err;
-    if (!mac_equal(commitment, data_key->commitment, sizeof(commitment))) {
-        ret = status_set(status, STATUS_CORRUPT, "keystore-commitment",
-          "data key %016" PRIx64 " of keyid \"%s\" is not the key that was committed to",
-          data_key->id, data_key->keyid);
-        goto err;
+    if ((ret = check_commitment(wrapper, data_key, secret, known, status)) != 0) {
+        secret_free(secret);
+        return (ret);
     }
     *secretp = secret;
     return (0);
-
-err:
-    secret_free(secret);
-    return (ret);
 }

@@ -58,9 +58,19 @@ int payload_rewrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
   const uint8_t uuid[KEYSTORE_UUID_LEN], KEYSTORE_DATA_KEY *data_key, const SECRET *secret,
   STATUS *status) WTKMS_CHECKED;
 
-/* payload_unwrap_data_key -- The reverse, commitment checked. The caller frees *secretp. STATUS_CORRUPT. */
+/* A secret that was checked with a commitment before, for the same id. */
+typedef struct {
+    const SECRET *secret;
+    const uint8_t *commitment;
+} PAYLOAD_KNOWN;
+
+/*
+ * payload_unwrap_data_key -- The reverse, commitment checked. known may be NULL; where what is unwrapped and
+ *     the commitment both are what is known, the commitment needs no computing. The caller frees
+ *     *secretp. STATUS_CORRUPT.
+ */
 int payload_unwrap_data_key(PAYLOAD_WRAPPER *wrapper, const SECRET *wrap_key,
-  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key, SECRET **secretp,
-  STATUS *status) WTKMS_CHECKED;
+  const uint8_t uuid[KEYSTORE_UUID_LEN], const KEYSTORE_DATA_KEY *data_key,
+  const PAYLOAD_KNOWN *known, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
 
 #endif

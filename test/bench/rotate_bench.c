@@ -5,7 +5,8 @@
  *     rotate_bench CONF MODULE [--json FILE]
  *
  * CONF is a wtkms.conf with a local key, so the key service's time is next to nothing. Times are of
- * this machine and this run.
+ * this machine and this run; of a rotation also the processor's time, which other work on the machine does
+ * not lengthen. MODULE "-": the keystore's rotations alone.
  */
 #include "common/file.h"
 #include "rotation/rotate.h"
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define KEYIDS 10000
+#define ROUNDS 10
 #define WRITERS 4
 #define PHASE_MS 3000
 #define PHASES 3 /* before, during, after; the best of several cancels what the machine did else */
@@ -41,14 +43,30 @@ check(int ret, const char *what)
 
 typedef enum { CMK, MASTER, DATA } KIND;
 
+/* The best of several. */
+typedef struct {
+    double wall_ms, cpu_ms;
+} TIMES;
+
 static double
+cpu_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+}
+
+static TIMES
 time_rotation(int home_fd, KIND kind)
 {
     ROTATE_RESULT result;
-    double best = 1e12, start, took;
+    TIMES best = {1e12, 1e12};
+    double cpu_start, start, took;
     int i;
 
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < ROUNDS; i++) {
+        cpu_start = cpu_ms();
         start = bench_now_ms();
         check(kind == CMK ? rotate_cmk(home_fd, settings, NULL, &options, &result, &status)
               : kind == MASTER
@@ -56,8 +74,10 @@ time_rotation(int home_fd, KIND kind)
                 : rotate_data(home_fd, settings, "default", &options, &result, &status),
           "rotation");
         took = bench_now_ms() - start;
+        best.wall_ms = took < best.wall_ms ? took : best.wall_ms;
+        took = cpu_ms() - cpu_start;
+        best.cpu_ms = took < best.cpu_ms ? took : best.cpu_ms;
         rotate_release(&result);
-        best = took < best ? took : best;
     }
     return (best);
 }
@@ -160,14 +180,31 @@ make_home(char home[256])
     return (fd);
 }
 
+static void
+write_json(const char *path, TIMES cmk, TIMES master, TIMES data, double before, double during)
+{
+    FILE *json;
+
+    if ((json = fopen(path, "we")) == NULL)
+        exit(1);
+    (void)fprintf(json,
+      "{\"keyids\": %d, \"rotate_cmk_ms\": %.1f, \"rotate_cmk_cpu_ms\": %.1f, "
+      "\"rotate_master_ms\": %.1f, \"rotate_master_cpu_ms\": %.1f, \"rotate_data_ms\": %.1f, "
+      "\"rotate_data_cpu_ms\": %.1f, \"rows_before\": %.0f, \"rows_during\": %.0f}\n",
+      KEYIDS, cmk.wall_ms, cmk.cpu_ms, master.wall_ms, master.cpu_ms, data.wall_ms, data.cpu_ms,
+      before, during);
+    if (fclose(json) != 0)
+        exit(1);
+}
+
 int
 main(int argc, char **argv)
 {
     char keys_home[256], load_home[256];
-    FILE *json;
     KEYRING *keyring;
-    double before, cmk_ms, data_ms, during, master_ms;
-    int count = KEYIDS, keys_fd, load_fd;
+    TIMES cmk, data, master;
+    double before = 0, during = 0;
+    int count = KEYIDS, keys_fd;
 
     if (argc < 3) {
         (void)fprintf(stderr, "usage: rotate_bench CONF MODULE [--json FILE]\n");
@@ -178,26 +215,20 @@ main(int argc, char **argv)
     check(keyring_create(keys_fd, settings, &keyring_options, false, &keyring, &status), "create");
     check(keyring_update(keyring, "bench", NULL, bench_add_keyids, &count, &status), "add");
     keyring_close(keyring);
-    cmk_ms = time_rotation(keys_fd, CMK);
-    master_ms = time_rotation(keys_fd, MASTER);
-    data_ms = time_rotation(keys_fd, DATA);
-    load_fd = make_home(load_home);
-    under_load(load_home, load_fd, argv[1], argv[2], &before, &during);
-
+    cmk = time_rotation(keys_fd, CMK);
+    master = time_rotation(keys_fd, MASTER);
+    data = time_rotation(keys_fd, DATA);
     (void)printf(
-      "%d keyids: rotate cmk %.1f ms, rotate master %.1f ms, rotate data --keyid %.1f ms\n", KEYIDS,
-      cmk_ms, master_ms, data_ms);
-    (void)printf("rows a second: %.0f, and %.0f with a new data key each half second: %.3f\n",
-      before, during, during / before);
-    if (argc == 5 && strcmp(argv[3], "--json") == 0) {
-        if ((json = fopen(argv[4], "we")) == NULL)
-            return (1);
-        (void)fprintf(json,
-          "{\"keyids\": %d, \"rotate_cmk_ms\": %.1f, \"rotate_master_ms\": %.1f, "
-          "\"rotate_data_ms\": %.1f, \"rows_before\": %.0f, \"rows_during\": %.0f}\n",
-          KEYIDS, cmk_ms, master_ms, data_ms, before, during);
-        if (fclose(json) != 0)
-            return (1);
+      "%d keyids, ms (of the processor): rotate cmk %.1f (%.1f), rotate master %.1f (%.1f), "
+      "rotate data --keyid %.1f (%.1f); wanted of the first two: 100\n",
+      KEYIDS, cmk.wall_ms, cmk.cpu_ms, master.wall_ms, master.cpu_ms, data.wall_ms, data.cpu_ms);
+    if (strcmp(argv[2], "-") != 0) {
+        under_load(load_home, make_home(load_home), argv[1], argv[2], &before, &during);
+        (void)printf("rows a second: %.0f, and %.0f with a new data key each half second: %.3f "
+                     "(wanted: 0.98)\n",
+          before, during, during / before);
     }
+    if (argc == 5 && strcmp(argv[3], "--json") == 0)
+        write_json(argv[4], cmk, master, data, before, during);
     return (0);
 }

@@ -634,6 +634,7 @@ test_payloads(void)
     STATUS status;
     PAYLOAD_WRAPPER *wrapper;
     SECRET *key, *other_key, *payload, *out;
+    PAYLOAD_KNOWN known;
     KEYSTORE_DATA_KEY data_key = {.id = 5, .version = 2, .master_key_id = 6}, changed;
     char keyid[] = "tenant", other_keyid[] = "tenanu", scope[KEYSTORE_SCOPE_MAX + 2];
     uint8_t commitment[KEYSTORE_COMMITMENT_LEN];
@@ -679,40 +680,55 @@ test_payloads(void)
     data_key.keyid = keyid;
     CHECK_OK_FATAL(payload_wrapper_new(&wrapper, &status));
     CHECK_OK_FATAL(payload_wrap_data_key(wrapper, key, uuid, &data_key, key, &status));
-    CHECK_OK(payload_unwrap_data_key(wrapper, key, uuid, &data_key, &out, &status));
+    CHECK_OK(payload_unwrap_data_key(wrapper, key, uuid, &data_key, NULL, &out, &status));
     CU_ASSERT(secret_equal(out, key));
     secret_free(out);
     status_clear(&status);
     CU_ASSERT_EQUAL(
-      payload_unwrap_data_key(wrapper, key, other, &data_key, &out, &status), STATUS_CORRUPT);
+      payload_unwrap_data_key(wrapper, key, other, &data_key, NULL, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.id++;
     CU_ASSERT_EQUAL(
-      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.version++;
     CU_ASSERT_EQUAL(
-      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.master_key_id++;
     CU_ASSERT_EQUAL(
-      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.keyid = other_keyid;
     CU_ASSERT_EQUAL(
-      payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status), STATUS_CORRUPT);
+      payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status), STATUS_CORRUPT);
     changed = data_key;
     changed.commitment[3] ^= 1;
-    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status),
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status),
       STATUS_CORRUPT, "keystore-commitment");
     CU_ASSERT_PTR_NULL(out);
+    /* What is known already spares the commitment only where it is that secret and that commitment. */
+    known.secret = key;
+    known.commitment = data_key.commitment;
+    CHECK_OK(payload_unwrap_data_key(wrapper, key, uuid, &data_key, &known, &out, &status));
+    CU_ASSERT(secret_equal(out, key));
+    secret_free(out);
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &known, &out, &status),
+      STATUS_CORRUPT, "keystore-commitment");
+    known.secret = other_key;
+    known.commitment = changed.commitment;
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &known, &out, &status),
+      STATUS_CORRUPT, "keystore-commitment");
+    known.commitment = data_key.commitment;
+    CHECK_OK(payload_unwrap_data_key(wrapper, key, uuid, &data_key, &known, &out, &status));
+    secret_free(out);
     /* Wrapped again: other bytes, the same commitment, and what was unwrapped last does not matter. */
     changed = data_key;
     CHECK_OK(payload_rewrap_data_key(wrapper, other_key, uuid, &changed, key, &status));
     CU_ASSERT_EQUAL(memcmp(changed.commitment, data_key.commitment, sizeof(changed.commitment)), 0);
-    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, &out, &status),
+    CHECK_FAILS(payload_unwrap_data_key(wrapper, key, uuid, &changed, NULL, &out, &status),
       STATUS_CORRUPT, "wrap-tag");
-    CHECK_OK(payload_unwrap_data_key(wrapper, other_key, uuid, &changed, &out, &status));
+    CHECK_OK(payload_unwrap_data_key(wrapper, other_key, uuid, &changed, NULL, &out, &status));
     CU_ASSERT(secret_equal(out, key));
     secret_free(out);
     CHECK_OK(payload_commit(key, data_key.id, commitment, &status));
