@@ -291,7 +291,10 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
             walk->survey->dangling = output_format("%s", file->path);
         break;
     case HOME_OWN_OTHER:
-        if (strncmp(file->name, "wtkms.reencrypt", 15) == 0) {
+        if (strcmp(file->name, HOME_UNFINISHED) == 0) {
+            start_file(walk, file);
+            problem(walk, 0, "a restore or a copy to here was not finished: this is no home");
+        } else if (strncmp(file->name, "wtkms.reencrypt", 15) == 0) {
             start_file(walk, file);
             problem(
               walk, 0, "a re-encryption was not finished: \"wtkms reencrypt\" goes on with it");

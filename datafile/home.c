@@ -285,16 +285,35 @@ err:
     return (ret);
 }
 
-int
-home_refuse_unfinished(int home_fd, STATUS *status)
+/* Whether the home has a file of ours by that name. */
+static int
+has_file(int home_fd, const char *name, bool *hasp, STATUS *status)
 {
     struct stat st;
 
-    if (fstatat(home_fd, HOME_REENCRYPT_JOURNAL, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT)
-            return (0);
-        return (status_set_errno(status, errno, "home-read", "%s", HOME_REENCRYPT_JOURNAL));
+    *hasp = fstatat(home_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!*hasp && errno != ENOENT)
+        return (status_set_errno(status, errno, "home-read", "%s", name));
+    return (0);
+}
+
+int
+home_refuse_unfinished(int home_fd, STATUS *status)
+{
+    bool has;
+    int ret;
+
+    if ((ret = has_file(home_fd, HOME_UNFINISHED, &has, status)) != 0)
+        return (ret);
+    if (has) {
+        (void)status_set(status, STATUS_REFUSED, "copy-unfinished",
+          "this is no whole database: %s says that a restore or a copy to here was not finished",
+          HOME_UNFINISHED);
+        return (status_hint(
+          status, "run the command that was interrupted again, or remove the directory"));
     }
+    if ((ret = has_file(home_fd, HOME_REENCRYPT_JOURNAL, &has, status)) != 0 || !has)
+        return (ret);
     (void)status_set(status, STATUS_REFUSED, "reencrypt-unfinished",
       "a re-encryption of this home was interrupted: %s is there", HOME_REENCRYPT_JOURNAL);
     return (status_hint(status,

@@ -88,10 +88,12 @@ int home_has_data(
 
 /*
  * home_refuse_unfinished -- STATUS_REFUSED, "reencrypt-unfinished": the home has the journal of a
- *     re-encryption that was interrupted, so a block may be half written. Whoever opens a home
- *     to write to it or to its keystore asks this first. STATUS_IO.
+ *     re-encryption that was interrupted, so a block may be half written. STATUS_REFUSED,
+ *     "copy-unfinished": a restore or a copy to here is not finished, so this is no home. Whoever opens
+ *     a home to write to it or to its keystore asks this first. STATUS_IO.
  */
 #define HOME_REENCRYPT_JOURNAL "wtkms.reencrypt"
+#define HOME_UNFINISHED "wtkms.unfinished" /* of a copy or restore: see snapshot/manifest.h */
 int home_refuse_unfinished(int home_fd, STATUS *status) WTKMS_CHECKED;
 
 /*
