@@ -24,18 +24,20 @@ settings_for_archive(const SETTINGS *settings, SETTINGS *own)
     own->expect.min_generation = 0;
 }
 
-/* The key of the default scope's master key and a label. */
-static int
-derive(KEYRING *keyring, const char *label, SECRET **keyp, STATUS *status)
+int
+archive_key_of_home(
+  KEYRING *keyring, const char *label, uint64_t *master_key_idp, SECRET **keyp, STATUS *status)
 {
     KEYRING_VIEW *view = keyring_hold(keyring);
     const KEYSTORE_MASTER *master = keystore_active_master(view->keystore, SETTINGS_DEFAULT_SCOPE);
     const KEYRING_MASTER *held = master == NULL ? NULL : keyring_view_master(view, master->id);
     int ret;
 
+    *keyp = NULL;
+    *master_key_idp = master == NULL ? 0 : master->id;
     if (held == NULL)
-        ret = status_set(
-          status, STATUS_INTERNAL, "archive-master", "the archive's master key is not at hand");
+        ret = status_set(status, STATUS_INTERNAL, "archive-master",
+          "the default scope's master key is not at hand");
     else
         ret = mac_derive(held->key, label, MAC_LEN, keyp, status);
     keyring_release(keyring, view);
@@ -79,6 +81,7 @@ archive_key_new(const SETTINGS *settings, const uint8_t *parent, const KEYRING_O
 {
     SETTINGS own;
     KEYRING *keyring = NULL;
+    uint64_t id;
     int fd, ret;
 
     *keyp = NULL;
@@ -88,7 +91,7 @@ archive_key_new(const SETTINGS *settings, const uint8_t *parent, const KEYRING_O
     if ((ret = file_open_dir("/", &fd, status)) != 0)
         return (ret);
     if ((ret = keyring_create(fd, &own, options, true, &keyring, status)) != 0 ||
-        (ret = derive(keyring, label, keyp, status)) != 0 ||
+        (ret = archive_key_of_home(keyring, label, &id, keyp, status)) != 0 ||
         (ret = encode(keyring, parent, datap, lenp, status)) != 0)
         goto err;
 
@@ -109,6 +112,7 @@ archive_key_open(const SETTINGS *settings, const uint8_t *data, size_t len,
     KEYRING_OPTIONS reading = *options;
     SETTINGS own;
     KEYRING *keyring = NULL;
+    uint64_t id;
     int fd, ret;
 
     *keyp = NULL;
@@ -117,7 +121,7 @@ archive_key_open(const SETTINGS *settings, const uint8_t *data, size_t len,
     if ((ret = file_open_dir("/", &fd, status)) != 0)
         return (ret);
     if ((ret = keyring_open_bytes(fd, data, len, &own, &reading, &keyring, status)) == 0)
-        ret = derive(keyring, label, keyp, status);
+        ret = archive_key_of_home(keyring, label, &id, keyp, status);
     keyring_close(keyring);
     (void)close(fd);
     return (ret);

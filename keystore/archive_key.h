@@ -12,6 +12,7 @@
 #include "keystore/keyring.h"
 
 #define ARCHIVE_KEY_OPLOG "wtkms/1/oplog" /* the labels that there are */
+#define ARCHIVE_KEY_MANIFEST "wtkms/1/manifest"
 
 /*
  * archive_key_new -- Make a keystore for a new file; parent may be NULL. *keyp is derived from its master
@@ -29,5 +30,13 @@ int archive_key_new(const SETTINGS *settings, const uint8_t *parent, const KEYRI
  */
 int archive_key_open(const SETTINGS *settings, const uint8_t *data, size_t len,
   const KEYRING_OPTIONS *options, const char *label, SECRET **keyp, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * archive_key_of_home -- A key of what belongs to one keystore and goes with it, a copy's manifest: derived
+ *     with the label from the default scope's active master key of an opened keyring, whose id is
+ *     *master_key_idp. The caller frees *keyp.
+ */
+int archive_key_of_home(KEYRING *keyring, const char *label, uint64_t *master_key_idp,
+  SECRET **keyp, STATUS *status) WTKMS_CHECKED;
 
 #endif

@@ -94,6 +94,8 @@ typedef struct {
     COPY *copy;
     const COPY_FILE *keystore, *config; /* the root's own */
     const STATE_FILE_CONTENT *state;
+    const MANIFEST *manifest;
+    uint64_t listed; /* files of the manifest that are there */
     uint64_t units, clear, foreign;
     bool turtle, metadata, data;
 } FACTS;
@@ -130,11 +132,27 @@ note_sample(FACTS *facts, const COPY_FILE *file)
         note_key(facts->copy, sample->keys[i]);
 }
 
+/* What the manifest says of a file, when there is one; the file's path is below the copy. */
 static void
-note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, bool at_root)
+compare_entry(FACTS *facts, const char *path, uint64_t size)
+{
+    const MANIFEST_ENTRY *entry;
+
+    if (facts->manifest == NULL || (entry = manifest_find(facts->manifest, path)) == NULL)
+        return;
+    facts->listed++;
+    if (entry->size != size)
+        copy_problem(facts->copy, true, "%s: the manifest says %llu bytes, and it has %llu", path,
+          (unsigned long long)entry->size, (unsigned long long)size);
+}
+
+static void
+note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, size_t root_len)
 {
     COPY *copy = facts->copy;
+    bool at_root = root_len == (file->name == 0 ? 0 : file->name - 1);
 
+    compare_entry(facts, file->path + root_len + (root_len == 0 ? 0 : 1), content->size);
     copy->files++;
     copy->size += file->size;
     if (file->modified > copy->modified)
@@ -277,11 +295,49 @@ take_keystore(FACTS *facts)
 }
 
 static void
+take_manifest(FACTS *facts)
+{
+    const MANIFEST *manifest = facts->manifest;
+    const MANIFEST_RECIPIENT *opened;
+    COPY *copy = facts->copy;
+    char uuid[KEYSTORE_UUID_TEXT];
+    size_t i, r;
+
+    if (manifest == NULL)
+        return;
+    copy->keep_until = manifest->keep_until;
+    if (copy->node[0] == '\0') {
+        bson_free(copy->node);
+        copy->node = bson_strdup(manifest->node);
+    }
+    if (facts->listed < manifest->entry_count)
+        copy_problem(copy, true, "half a copy: %llu of the %zu files of its manifest are missing",
+          (unsigned long long)(manifest->entry_count - facts->listed), manifest->entry_count);
+    if (!manifest->has_keystore || copy->uuid == NULL)
+        return;
+    keystore_uuid_text(manifest->uuid, uuid);
+    if (strcmp(uuid, copy->uuid) != 0) {
+        copy_problem(
+          copy, true, "the manifest is of keystore %s, and here is %s", uuid, copy->uuid);
+        return;
+    }
+    for (r = 0; r < copy->recipient_count; r++)
+        for (i = 0; i < manifest->opened_count; i++) {
+            opened = &manifest->opened[i];
+            if (strcmp(opened->scope, copy->recipients[r].scope) == 0 &&
+                strcmp(opened->provider, copy->recipients[r].provider) == 0 &&
+                strcmp(opened->key_id, copy->recipients[r].key_id) == 0)
+                copy->recipients[r].opened = true;
+        }
+}
+
+static void
 judge(FACTS *facts)
 {
     COPY *copy = facts->copy;
 
     take_keystore(facts);
+    take_manifest(facts);
     if (facts->units != 0)
         copy->state = copy->keystore != NULL ? COPY_ENCRYPTED : COPY_KEYSTORE_MISSING;
     else if (facts->foreign != 0)
@@ -514,14 +570,20 @@ inventory_group(INVENTORY *inventory, COPY_CONTAINER *container)
     facts = bson_malloc0((roots.count + 1) * sizeof(*facts));
     for (i = 0; i < roots.count; i++)
         facts[i].copy = &inventory->copies[first + i];
+    /* First: the other files are compared with it. Such a file makes its directory a root. */
+    for (i = 0; i < container->count; i++) {
+        file = &container->files[i];
+        content = content_of(file, refs, container->count);
+        if (content->manifest != NULL && (root = find_root(&roots, file)) < roots.count)
+            facts[root].manifest = content->manifest;
+    }
     for (i = 0; i < container->count; i++) {
         file = &container->files[i];
         content = content_of(file, refs, container->count);
         if (content->kind == COPY_FILE_OPLOG)
             continue;
         if ((root = find_root(&roots, file)) < roots.count)
-            note_file(&facts[root], file, content,
-              strlen(roots.items[root]) == (file->name == 0 ? 0 : file->name - 1));
+            note_file(&facts[root], file, content, strlen(roots.items[root]));
         else if (file->kind == COPY_FILE_UNREADABLE)
             inventory_skip(inventory, "%s%s%s: %s", container->path,
               container->is_archive ? ": " : "/", file->path, file->problem);

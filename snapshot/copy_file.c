@@ -27,7 +27,9 @@ static const struct {
   {"WiredTiger.ibackup", COPY_FILE_BACKUP_METADATA, METADATA_MAX},
   {"WiredTiger.turtle", COPY_FILE_TURTLE, (size_t)1024 * 1024},
   {"wtkms.keystore", COPY_FILE_KEYSTORE, (size_t)KEYSTORE_MAX_BYTES},
+  {MANIFEST_FILE, COPY_FILE_MANIFEST, (size_t)MANIFEST_MAX_BYTES},
   {"wtkms.reencrypt", COPY_FILE_UNFINISHED, 0},
+  {MANIFEST_UNFINISHED_FILE, COPY_FILE_UNFINISHED, MANIFEST_UNFINISHED_MAX_BYTES},
   {STATE_FILE, COPY_FILE_STATE, STATE_FILE_MAX_BYTES},
 };
 
@@ -53,7 +55,10 @@ copy_file_is_root(const COPY_FILE *file)
     case COPY_FILE_BACKUP_METADATA:
     case COPY_FILE_ENGINE:
     case COPY_FILE_KEYSTORE:
+    case COPY_FILE_MANIFEST:
         return (true);
+    case COPY_FILE_UNFINISHED:
+        return (strcmp(file->path + file->name, MANIFEST_UNFINISHED_FILE) == 0);
     case COPY_FILE_CONFIG:
         return (file->keystore != NULL);
     default:
@@ -176,6 +181,10 @@ read_known(COPY_FILE *file, const uint8_t *data, size_t len, bool whole)
         if (keystore_decode(data, len, &file->keystore, &status) != 0)
             copy_file_problem(file, "the keystore cannot be read: %s", status.message);
         break;
+    case COPY_FILE_MANIFEST:
+        if (manifest_decode(data, len, &file->manifest, &status) != 0)
+            copy_file_problem(file, "%s", status.message);
+        break;
     case COPY_FILE_STATE:
         /* Information only: what cannot be read tells nothing. */
         if (state_file_parse(data, len, &file->state, &status) != 0)
@@ -218,6 +227,32 @@ read_oplog(COPY_FILE *file, const uint8_t *data, size_t len)
           file, "the keys in the oplog archive's head cannot be read: %s", status.message);
 }
 
+/* Which command says so itself; other text there is not repeated. */
+static void
+tell_unfinished(COPY_FILE *file, const uint8_t *data, size_t len)
+{
+    static const struct {
+        const char *command, *problem;
+    } known[] = {
+      {MANIFEST_UNFINISHED_CREATE, "this copy was not finished, or is being made now"},
+      {MANIFEST_UNFINISHED_EXPIRE, "this copy has expired and is removed in part"},
+      {MANIFEST_UNFINISHED_RESTORE, "a restore to here was not finished, or is at work now"},
+    };
+    size_t command_len, i;
+
+    if (strcmp(file->path + file->name, MANIFEST_UNFINISHED_FILE) != 0) {
+        copy_file_problem(file, "a re-encryption was not finished");
+        return;
+    }
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        command_len = strlen(known[i].command);
+        if (len > command_len && memcmp(data, known[i].command, command_len) == 0 &&
+            data[command_len] == '\n')
+            copy_file_problem(file, "%s", known[i].problem);
+    }
+    copy_file_problem(file, "something was not finished here");
+}
+
 int
 copy_file_content(COPY_FILE *file, COPY_FILE_KIND known, const uint8_t *data, size_t len,
   bool whole, STATUS *status)
@@ -226,7 +261,7 @@ copy_file_content(COPY_FILE *file, COPY_FILE_KIND known, const uint8_t *data, si
 
     file->kind = known;
     if (known == COPY_FILE_UNFINISHED) {
-        copy_file_problem(file, "a re-encryption was not finished");
+        tell_unfinished(file, data, len);
         return (0);
     }
     if (known != COPY_FILE_OTHER) {
@@ -271,6 +306,7 @@ copy_container_release(COPY_CONTAINER *container)
         bson_free(container->files[i].link);
         keystore_free(container->files[i].keystore);
         state_file_free(container->files[i].state);
+        manifest_free(container->files[i].manifest);
     }
     bson_free(container->files);
     bson_free(container->path);

@@ -10,6 +10,7 @@
 
 #include "keystore/keystore.h"
 #include "keystore/state_file.h"
+#include "snapshot/manifest.h"
 #include "snapshot/sample.h"
 
 #include <bson/bson.h>
@@ -24,11 +25,12 @@ typedef enum {
     COPY_FILE_CONFIG,          /* WiredTiger.config: the mirror */
     COPY_FILE_KEYSTORE,
     COPY_FILE_STATE,
-    COPY_FILE_UNFINISHED, /* the journal of a re-encryption, a restore that was not finished */
+    COPY_FILE_MANIFEST, /* what a copy of ours consists of */
+    COPY_FILE_UNFINISHED, /* the journal of a re-encryption; a copy or restore that was not finished */
     COPY_FILE_OPLOG,      /* a sealed oplog archive: a row of its own */
     COPY_FILE_LOCKED,     /* WiredTiger.lock, which a process holds: a live home */
     COPY_FILE_TORN,       /* named as a table and no block file */
-    COPY_FILE_UNREADABLE  /* problem says why; directories too */
+    COPY_FILE_UNREADABLE /* problem says why; directories too */
 } COPY_FILE_KIND;
 
 typedef struct {
@@ -43,6 +45,7 @@ typedef struct {
     KEYSTORE *keystore;        /* of a keystore or mirror that could be parsed */
     bool partial;              /* the mirror's is a part */
     STATE_FILE_CONTENT *state; /* of wtkms.state */
+    MANIFEST *manifest;        /* of one that could be parsed */
     int64_t checkpoint;        /* ms, of turtle and backup's metadata */
     size_t plain_tables;       /* by the backup's metadata: encryption=(name=none) */
     char *problem;             /* what is wrong with it, or NULL */
