@@ -148,12 +148,13 @@ static int
 check_home(CLI *cli, TARGET *target, const OPTIONS *options, KEYRING *keyring, bool host_running,
   STATUS *status)
 {
+    HOME_CHECK_OPTIONS check_options = {
+      .threads = options_threads(options, THREADS_MAX), .host_running = host_running};
     HOME_CHECK check;
     const KEYSTORE *keystore;
     int ret;
 
-    if ((ret = home_check_run(target, keyring, options_threads(options, THREADS_MAX), host_running,
-           &check, status)) == 0) {
+    if ((ret = home_check_run(target, keyring, &check_options, &check, status)) == 0) {
         keystore = keyring_hold_keystore(keyring);
         if (options->format == FORMAT_JSON)
             ret =

@@ -1,9 +1,9 @@
 /*
- * cli/unit_pool.h -- Threads that authenticate units while one other reads the files.
+ * cli/unit_pool.h -- Threads that read files and authenticate the units in them.
  *
- * Layer: cli. Memory is bounded by UNIT_POOL_BYTES of units that wait, one at least, and one plaintext
- * a thread, which is wiped. Reading and checksums stay with the submitter: they are faster than
- * most disks, and decryption is what takes processors.
+ * Layer: cli. A file is read by one thread; its units are authenticated by that one and by all that
+ * have no file to read, so that many files and one large one alike keep every thread busy. Memory is
+ * bounded by UNIT_POOL_BYTES of units that wait and one plaintext a thread, which is wiped.
  */
 #ifndef WTKMS_CLI_UNIT_POOL_H
 #define WTKMS_CLI_UNIT_POOL_H
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UNIT_POOL_BYTES ((size_t)32 * 1024 * 1024)
+#define UNIT_POOL_BYTES ((size_t)16 * 1024 * 1024)
 
 typedef struct unit_pool UNIT_POOL;
 
@@ -33,11 +33,15 @@ int unit_pool_start(unsigned threads,
   void (*failed)(void *context, const UNIT_POOL_PLACE *place, const STATUS *status), void *context,
   UNIT_POOL **poolp, STATUS *status) WTKMS_CHECKED;
 
-/* unit_pool_submit -- Copy a unit into the queue, waiting for room. key must outlive the pool. */
+/* unit_pool_task -- Let a thread of the pool call run; waits while as many wait as there are threads. */
+void unit_pool_task(UNIT_POOL *pool, void (*run)(void *arg), void *arg);
+
+/* unit_pool_submit -- Copy a unit into the queue for a thread that reads no file; when there is none, or
+ * no room, authenticate it here. key must outlive the pool. For tasks, and for others. */
 void unit_pool_submit(UNIT_POOL *pool, const UNIT_KEY *key, const uint8_t *unit, size_t len,
   const UNIT_POOL_PLACE *place);
 
-/* unit_pool_drain -- Wait until all submitted units are done. */
+/* unit_pool_drain -- Wait until all tasks and units are done. Not for a task. */
 void unit_pool_drain(UNIT_POOL *pool);
 
 /* unit_pool_finish -- Drain, end the threads, free. NULL is allowed. */
