@@ -128,6 +128,13 @@ const CLI_COMMAND cli_commands[] = {
     "are sampled, which the row says. Needs no key. Exit code 4: something could not be judged;\n"
     "with --check, 1: a recipient that was asked does not open.",
     false, cmd_snapshot_list_options, cmd_snapshot_list},
+  {"snapshot verify", "COPY", 1, "Authenticate every page and log record of a copy.",
+    "Compares names, sizes and hashes with the manifest, where snapshot create made one, and\n"
+    "authenticates each unit with the keystore that is with the copy, or the one in its\n"
+    "WiredTiger.config. Each failure is named with file and offset. Without the customer key\n"
+    "what can be checked is checked. Exit code 1: something failed; 4: something could not be\n"
+    "judged.",
+    false, cmd_snapshot_verify_options, cmd_snapshot_verify},
   {"inventory export", "PATH...", 1, "Write down what snapshot list finds, for other hosts.",
     "Prints JSON: run it on each node and backup host, then merge.", false, NULL,
     cmd_inventory_export},

@@ -48,6 +48,9 @@ typedef struct {
     bool allow_open_end;
     const char *html;
     const char *inventory;
+    bool quick;
+    bool reencrypt;
+    bool accept_torn;
     const char **operands; /* points into argv; freed by options_release */
     size_t operand_count;
 } OPTIONS;

@@ -39,6 +39,7 @@ typedef struct {
     int64_t retry_for_ms; /* how long UNAVAILABLE is retried; 0: one try */
     bool defer_repair; /* the caller proves the keystore first, then calls keyring_repair_copies */
     bool read_only;    /* never write, never make a lock file */
+    bool accept_partial; /* with read_only: open what a partial mirror has */
 } KEYRING_OPTIONS;
 
 /*

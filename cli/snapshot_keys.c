@@ -1,0 +1,190 @@
+/*
+ * cli/snapshot_keys.c -- The keys of a copy. See snapshot_keys.h.
+ */
+#include "cli/snapshot_keys.h"
+
+#include "cli/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KMS_TIMEOUT_MS 30000
+
+int
+snapshot_keys_locate(int fd, SNAPSHOT_KEYS *keys, STATUS *status)
+{
+    memset(keys, 0, sizeof(*keys));
+    return (keyring_locate(
+      fd, NULL, &keys->found, &keys->source, &keys->keystore, &keys->data, &keys->len, status));
+}
+
+/* --- recipients */
+
+/* An entry for a key that only the operator vouches for: provider and identifier, nothing from the file else. */
+static int
+make_trusted(const KEYSTORE_RECIPIENT *recipient, CONFIG_NODE **nodep, STATUS *status)
+{
+    int ret;
+
+    if (strcmp(recipient->provider, "local") == 0 ||
+        strcmp(recipient->provider, "publickey") == 0) {
+        (void)status_set(status, STATUS_REFUSED, "trust-key-provider",
+          "the key of provider %s is a file, which its identifier does not name",
+          recipient->provider);
+        return (status_hint(status, "name it under kms: in a configuration"));
+    }
+    if ((ret = config_node_new(NULL, CONFIG_MAP, "--trust-key", NULL, 0, NULL, 0, nodep, status)) !=
+          0 ||
+        (ret = config_node_new(*nodep, CONFIG_SCALAR, NULL, "provider", strlen("provider"),
+           recipient->provider, strlen(recipient->provider), NULL, status)) != 0)
+        return (ret);
+    return (config_node_new(*nodep, CONFIG_SCALAR, NULL, "key", strlen("key"), recipient->key_id,
+      strlen(recipient->key_id), NULL, status));
+}
+
+static const KEYSTORE_RECIPIENT *
+find_trusted(const KEYSTORE *keystore, const char *trust)
+{
+    const KEYSTORE_MASTER *master;
+    size_t i, r;
+
+    for (i = 0; i < keystore->master_count; i++) {
+        master = &keystore->masters[i];
+        for (r = 0; master->state == KEYSTORE_ACTIVE && r < master->recipient_count; r++)
+            if (strcmp(master->recipients[r].key_id, trust) == 0)
+                return (&master->recipients[r]);
+    }
+    return (NULL);
+}
+
+static void
+add_entries(const SETTINGS *settings, const char *name, SETTINGS_SCOPE *scope)
+{
+    const SETTINGS_SCOPE *configured;
+
+    if (settings == NULL)
+        return;
+    configured = settings_scope_of(settings, name);
+    memcpy(scope->entries + scope->count, configured->entries,
+      configured->count * sizeof(*scope->entries));
+    scope->count += configured->count;
+}
+
+/* The scopes that the keystore has, each with what the configurations name for it. */
+static int
+join(SNAPSHOT_KEYS *keys, const SETTINGS *settings, const SETTINGS *from, STATUS *status)
+{
+    const KEYSTORE_MASTER *master;
+    SETTINGS_SCOPE *scope;
+    size_t i, count;
+
+    keys->settings.node = (char *)(uintptr_t) "";
+    keys->settings.scopes =
+      output_allocate(keys->keystore->master_count, sizeof(*keys->settings.scopes));
+    for (i = 0; i < keys->keystore->master_count; i++) {
+        master = &keys->keystore->masters[i];
+        if (master->state != KEYSTORE_ACTIVE)
+            continue;
+        scope = &keys->settings.scopes[keys->settings.scope_count++];
+        scope->name = master->scope;
+        count = (settings == NULL ? 0 : settings_scope_of(settings, master->scope)->count) +
+                (from == NULL ? 0 : settings_scope_of(from, master->scope)->count) +
+                (keys->trusted == NULL ? 0 : 1);
+        if (count == 0 || count > KEYSTORE_RECIPIENTS_MAX)
+            return (status_set(status, STATUS_CONFIG, "snapshot-recipients",
+              "scope \"%s\" has %zu recipients to be asked, 1 to %d are possible", master->scope,
+              count, KEYSTORE_RECIPIENTS_MAX));
+        scope->entries = output_allocate(count, sizeof(*scope->entries));
+        add_entries(settings, master->scope, scope);
+        add_entries(from, master->scope, scope);
+        if (keys->trusted != NULL)
+            scope->entries[scope->count++] = keys->trusted;
+    }
+    /* The default scope is looked for at the front. */
+    for (i = 1; i < keys->settings.scope_count; i++)
+        if (strcmp(keys->settings.scopes[i].name, SETTINGS_DEFAULT_SCOPE) == 0) {
+            SETTINGS_SCOPE first = keys->settings.scopes[i];
+
+            keys->settings.scopes[i] = keys->settings.scopes[0];
+            keys->settings.scopes[0] = first;
+        }
+    return (0);
+}
+
+/* --- opening */
+
+/* What to do about a copy whose key does not open, by what the key service said. */
+static void
+advise(STATUS *status)
+{
+    bool destroyed = strstr(status->message, "estroyed") != NULL;
+
+    switch (status->status_class) {
+    case STATUS_DISABLED:
+        (void)status_hint(status, destroyed
+                                    ? "a destroyed key cannot be recovered: only another recipient "
+                                      "or the offline key (wtkms keystore recover) opens this copy"
+                                    : "re-enable it or cancel its deletion, then run this again; "
+                                      "once it is destroyed this copy cannot be recovered");
+        break;
+    case STATUS_NOT_FOUND:
+        (void)status_hint(status,
+          "a deleted key cannot be recovered: only another recipient or the offline key (wtkms "
+          "keystore recover) opens this copy; if the key exists, the configuration asks the wrong "
+          "account or region");
+        break;
+    case STATUS_DENIED:
+        (void)status_hint(
+          status, "let this credential unwrap with the copy's key, or use one that may");
+        break;
+    case STATUS_UNAVAILABLE:
+        (void)status_hint(status, "the key service could not be reached: run this again later");
+        break;
+    case STATUS_NO_KEY:
+        (void)status_hint(
+          status, "name the copy's customer key: --config or --from FILE, or --trust-key ID");
+        break;
+    default:
+        break;
+    }
+}
+
+int
+snapshot_keys_open(int fd, const SETTINGS *settings, const SETTINGS *from, const char *trust,
+  bool partial, const LOG *log, SNAPSHOT_KEYS *keys, STATUS *status)
+{
+    KEYRING_OPTIONS options = {
+      .log = log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = true, .accept_partial = partial};
+    const KEYSTORE_RECIPIENT *trusted;
+    int ret;
+
+    if (trust != NULL) {
+        if ((trusted = find_trusted(keys->keystore, trust)) == NULL)
+            return (status_set(status, STATUS_REFUSED, "trust-key-unrecorded",
+              "--trust-key: the copy is not wrapped for %s", trust));
+        if ((ret = make_trusted(trusted, &keys->trusted, status)) != 0)
+            return (ret);
+    }
+    if ((ret = join(keys, settings, from, status)) != 0)
+        return (ret);
+    ret = keyring_open_bytes(
+      fd, keys->data, keys->len, &keys->settings, &options, &keys->keyring, status);
+    if (ret != 0)
+        advise(status);
+    return (ret);
+}
+
+void
+snapshot_keys_release(SNAPSHOT_KEYS *keys)
+{
+    size_t i;
+
+    keyring_close(keys->keyring);
+    for (i = 0; i < keys->settings.scope_count; i++)
+        free(keys->settings.scopes[i].entries);
+    free(keys->settings.scopes);
+    config_free(keys->trusted);
+    keystore_free(keys->keystore);
+    free(keys->data);
+    memset(keys, 0, sizeof(*keys));
+}
