@@ -33,6 +33,7 @@ print_key(const INVENTORY *inventory, const char *key_id)
     OUTPUT_TABLE *table;
     KEY_NEED need;
     const COPY *copy;
+    const char *access;
     char *name, *others, *safe, time[OUTPUT_TIME_SIZE];
     size_t i;
 
@@ -55,7 +56,9 @@ print_key(const INVENTORY *inventory, const char *key_id)
         name = copy_print_name(copy);
         output_table_cell(table, "%s", copy->node[0] == '\0' ? "-" : copy->node);
         output_table_cell(table, "%s", name);
-        output_table_cell(table, "%s", need_name(need));
+        access = key_need_access(copy, key_id);
+        output_table_cell(table, "%s%s%s", need_name(need),
+          access == NULL ? "" : "; asked: ", access == NULL ? "" : access);
         output_table_cell(table, "%s", others == NULL ? "-" : others);
         output_table_cell(table, "%s", output_time(copy->keep_until, time));
         free(name);
@@ -95,6 +98,7 @@ json_key(const INVENTORY *inventory, const char *key_id, bson_t *json)
           need == KEY_NEED_ONLY     ? "only"
           : need == KEY_NEED_ONE_OF ? "oneOf"
                                     : "notJudged");
+        output_json_text(&element, "access", key_need_access(copy, key_id));
         output_json_text(&element, "wouldStillOpen", others);
         output_json_time(&element, "keepUntil", copy->keep_until);
         output_json_end(&list, &element);

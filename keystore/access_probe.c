@@ -7,6 +7,7 @@
 #include "keystore/payload.h"
 #include "kms_clients/kms_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,6 +281,36 @@ access_prober_run(ACCESS_PROBER *prober, const atomic_bool *stop)
             ask(&prober->slots[prober->probes[i].slot], &prober->probes[i], &prober->results[i]);
     }
     return (stop == NULL || !atomic_load(stop));
+}
+
+static void
+describe(const SLOT *slot, ACCESS_RESULT *result)
+{
+    KMS_KEY_INFO info;
+    STATUS ignored;
+    int64_t timeout = kms_client_timeout(slot->client);
+
+    status_clear(&ignored);
+    if (kms_client_describe(slot->client, timeout == 0 ? LOCAL_TIMEOUT_MS : (int)timeout,
+          result->key_id, &info, &ignored) != 0 ||
+        (info.state != KMS_KEY_DISABLED && info.state != KMS_KEY_PENDING_DELETION))
+        return;
+    result->pending_deletion = info.state == KMS_KEY_PENDING_DELETION;
+    (void)snprintf(result->key_detail, sizeof(result->key_detail), "%s", info.detail);
+}
+
+void
+access_prober_describe(ACCESS_PROBER *prober)
+{
+    ACCESS_RESULT *result;
+    size_t i;
+
+    for (i = 0; i < prober->count; i++) {
+        result = &prober->results[i];
+        if (prober->probes[i].slot != SIZE_MAX &&
+            (result->status_class == STATUS_DISABLED || result->status_class == STATUS_NOT_FOUND))
+            describe(&prober->slots[prober->probes[i].slot], result);
+    }
 }
 
 const ACCESS_RESULT *

@@ -24,8 +24,10 @@ typedef struct {
       key_id; /* as recorded; as configured when no client could be made and nothing recorded fits */
     STATUS_CLASS status_class; /* STATUS_OK: it unwrapped the recorded master key */
     STATUS status;
-    int64_t time; /* ms since 1970, when it was asked */
-    int64_t ms;   /* how long the answer took */
+    int64_t time;          /* ms since 1970, when it was asked */
+    int64_t ms;            /* how long the answer took */
+    bool pending_deletion; /* by access_prober_describe: the service deletes the key later */
+    char key_detail[256];  /* what it says of the key's state, with a date; "" when not known */
 } ACCESS_RESULT;
 
 /* access_prober_new -- log, may be NULL, must outlive it. The caller frees *proberp. */
@@ -49,6 +51,12 @@ int access_prober_prepare(ACCESS_PROBER *prober, const SETTINGS *settings, const
  *     are not complete, which it returns as false.
  */
 bool access_prober_run(ACCESS_PROBER *prober, const atomic_bool *stop);
+
+/*
+ * access_prober_describe -- After a run, ask what became of each key that was found disabled or not found: whether
+ *     it can be had back, and until when. Blocks as run does. What cannot be told stays unsaid.
+ */
+void access_prober_describe(ACCESS_PROBER *prober);
 
 /* access_prober_results -- What was found; valid until the next prepare. The default scope's come first. */
 const ACCESS_RESULT *access_prober_results(const ACCESS_PROBER *prober, size_t *countp);

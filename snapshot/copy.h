@@ -29,7 +29,7 @@ typedef struct {
     char *key_id; /* the Encryption Key ID, as the key service names it */
     char *credential;
     bool opened;  /* by wtkms.state: this one opened the home last */
-    char *access; /* asked now: "ok" or a class; NULL: not asked */
+    char *access; /* asked: "opens", "pending deletion" or a class; NULL: not asked */
     char *detail; /* of a failed access */
 } COPY_RECIPIENT;
 

@@ -195,10 +195,16 @@ set_access(COPY_RECIPIENT *recipient, const ACCESS_RESULT *result)
 {
     char line[sizeof(result->status.message) + sizeof(result->status.hint) + 64];
 
-    recipient->access = bson_strdup(
-      result->status_class == STATUS_OK ? "opens" : status_class_name(result->status_class));
-    if (result->status_class != STATUS_OK)
-        recipient->detail = bson_strdup(status_format(&result->status, line, sizeof(line)));
+    recipient->access =
+      bson_strdup(result->status_class == STATUS_OK ? "opens"
+                  : result->pending_deletion        ? "pending deletion"
+                                                    : status_class_name(result->status_class));
+    if (result->status_class == STATUS_OK)
+        return;
+    (void)status_format(&result->status, line, sizeof(line));
+    recipient->detail = result->key_detail[0] == '\0'
+                          ? bson_strdup(line)
+                          : bson_strdup_printf("%s: %s", result->key_detail, line);
 }
 
 /* exact: the recorded identifier was asked; else no client could be made of an entry, whose identifier is
@@ -238,6 +244,7 @@ inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, 
                prober, settings, inventory->copies[i].keystore, status)) != 0)
             break;
         (void)access_prober_run(prober, NULL);
+        access_prober_describe(prober);
         results = access_prober_results(prober, &count);
         for (n = 0; n < count; n++)
             take_result(&inventory->copies[i], &results[n], true);

@@ -87,6 +87,10 @@ bool key_need_matches(const char *recorded, const char *named);
  * NULL; the caller frees it with bson_free. othersp may be NULL. */
 KEY_NEED key_need(const COPY *copy, const char *key_id, char **othersp);
 
+/* key_need_access -- What the key service answered for the key on this copy, the worst of it; NULL: not asked. The
+ * copy's. */
+const char *key_need_access(const COPY *copy, const char *key_id);
+
 /* key_need_all -- All customer keys of an inventory, sorted, each once; the caller frees the array and each
  * with bson_free. */
 size_t key_need_all(const INVENTORY *inventory, char ***keysp);

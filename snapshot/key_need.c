@@ -82,6 +82,22 @@ key_need(const COPY *copy, const char *key_id, char **othersp)
     return (only ? KEY_NEED_ONLY : KEY_NEED_ONE_OF);
 }
 
+const char *
+key_need_access(const COPY *copy, const char *key_id)
+{
+    const COPY_RECIPIENT *recipient;
+    const char *access = NULL;
+    size_t i;
+
+    for (i = 0; i < copy->recipient_count; i++) {
+        recipient = &copy->recipients[i];
+        if (recipient->access != NULL && key_need_matches(recipient->key_id, key_id) &&
+            (access == NULL || strcmp(access, "opens") == 0))
+            access = recipient->access;
+    }
+    return (access);
+}
+
 static int
 compare_text(const void *a, const void *b)
 {
