@@ -2,12 +2,13 @@
 certificates, configurations, one entry of `kms:` driven by kms_tool, and a real database on Debian's
 WiredTiger 3.2.1 whose master key such a server wrapped.
 
-WTKMS_BUILD names the build tree. All that a Lab makes is gone when it is closed.
+WTKMS_BUILD names the build tree. All that a Lab makes is gone when it is closed, at the end of the process at the latest.
 """
 import base64
 import contextlib
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -29,6 +30,8 @@ WT = shutil.which("wt")
 REQUIRED = os.environ.get("WTKMS_REQUIRE_PEERS") == "1"
 # What the caller's environment says of proxies and clouds is not what is tested.
 FOREIGN = ("_PROXY", "AWS_", "AZURE_", "GOOGLE_", "VAULT_", "BAO_", "IDENTITY_", "MSI_", "WIREDTIGER_CONFIG")
+
+PORTS, LABS = [], []
 
 CONTEXT = {"uuid": "0123456789abcdef0123456789abcdef", "master_key_id": 1234567890123, "scope": "default"}
 PLAINTEXT = bytes(range(32)) + b"a master key and what it is bound to"
@@ -57,9 +60,19 @@ def missing(reason):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that no other caller gets, in this process or another one, until this process ends. It is below those that
+    the kernel gives to clients, so it stays free for a server until that starts, and when it starts again."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        end = int(file.read().split()[0])
+    for port in random.sample(range(max(end - 16384, 1024), end), 1000):
+        owner = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            owner.bind(f"\0wtkms-test-port-{port}")
+            s.bind(("127.0.0.1", port))
+            PORTS.append(owner)
+            return port
+        owner.close()
+    raise AssertionError("no port is free")
 
 
 def b64(data):
@@ -142,10 +155,13 @@ class Lab:
         self.dir = tempfile.mkdtemp(prefix=f"wtkms-{name}-", dir=scratch)
         self.servers = []
         self.counter = 0
+        LABS.append(self)
         if not os.access(KMS_TOOL, os.X_OK):
             raise AssertionError(f"{KMS_TOOL} is not built; WTKMS_BUILD names the build tree")
 
     def close(self):
+        if self in LABS:
+            LABS.remove(self)
         for server in reversed(self.servers):
             server.stop()
         shutil.rmtree(self.dir, True)
@@ -278,6 +294,12 @@ class Lab:
         return home
 
 
+def close_all():
+    """What a test that was broken off left: its servers, its files."""
+    for open_lab in list(LABS):
+        open_lab.close()
+
+
 def accepts(port):
     socket.create_connection(("127.0.0.1", port), 1).close()
     return True
@@ -340,7 +362,10 @@ def openssl(*args):
 
 
 class Case(unittest.TestCase):
-    """A test case with one Lab for the class; `start` of a subclass fills it once."""
+    """A test case with one Lab for the class; `start` of a subclass fills it once. seconds: about how long the
+    class takes; test/kms_peers/run starts the longest first."""
+
+    seconds = 10
 
     @classmethod
     def setUpClass(cls):

@@ -1,6 +1,7 @@
 """test/kms_peers/test_aws.py -- Provider aws with moto, which verifies signatures and policies, and with
 LocalStack, whose keys have states. boto3 of their virtual environments makes keys and opens what ours wrapped.
 """
+import atexit
 import base64
 import contextlib
 import datetime
@@ -19,7 +20,7 @@ from lab import CONTEXT, PLAINTEXT, b64
 
 REGION = "eu-west-1"
 ACCOUNT = {"moto": "123456789012", "localstack": "000000000000"}
-# One boto3 session for a list of calls: [service, operation, arguments]; bytes are {"b64": ...} both ways.
+# boto3 for lists of calls, one list a line: [service, operation, arguments]; bytes are {"b64": ...} both ways.
 BRIDGE = """
 import base64, boto3, botocore.config, json, sys
 def inward(v):
@@ -28,18 +29,25 @@ def inward(v):
     return [inward(x) for x in v] if isinstance(v, list) else v
 def outward(v):
     return {"b64": base64.b64encode(v).decode()} if isinstance(v, bytes) else str(v)
-args = json.load(sys.stdin)
-out = []
-for service, operation, arguments in args["calls"]:
-    client = boto3.client(service, endpoint_url=args["url"], region_name=args["region"],
-                          aws_access_key_id=args["key"], aws_secret_access_key=args["secret"],
-                          aws_session_token=args.get("token"),
-                          config=botocore.config.Config(retries={"max_attempts": 0}))
-    try:
-        out.append(getattr(client, operation)(**inward(arguments)))
-    except client.exceptions.ClientError as e:
-        out.append({"error": e.response["Error"]["Code"]})
-print(json.dumps(out, default=outward))
+clients = {}
+def client_of(args, service):
+    key = service, args["url"], args["key"], args["secret"], args.get("token")
+    if key not in clients:
+        clients[key] = boto3.client(service, endpoint_url=args["url"], region_name=args["region"],
+                                    aws_access_key_id=args["key"], aws_secret_access_key=args["secret"],
+                                    aws_session_token=args.get("token"),
+                                    config=botocore.config.Config(retries={"max_attempts": 0}))
+    return clients[key]
+for line in sys.stdin:
+    args = json.loads(line)
+    out = []
+    for service, operation, arguments in args["calls"]:
+        client = client_of(args, service)
+        try:
+            out.append(getattr(client, operation)(**inward(arguments)))
+        except client.exceptions.ClientError as e:
+            out.append({"error": e.response["Error"]["Code"]})
+    print(json.dumps(out, default=outward), flush=True)
 """
 
 
@@ -50,6 +58,11 @@ def encryption_context(scope="default"):
 
 
 class Boto:
+    """boto3 of that Python, which is started once and kept; for one or another user of a server."""
+
+    bridges = {}
+    lock = threading.Lock()
+
     def __init__(self, python, url, key="test", secret="test", token=None):
         self.python, self.url, self.key, self.secret, self.token = python, url, key, secret, token
 
@@ -57,11 +70,12 @@ class Boto:
         request = {"calls": calls, "url": self.url, "region": REGION, "key": self.key, "secret": self.secret}
         if self.token:
             request["token"] = self.token
-        result = subprocess.run([self.python, "-c", BRIDGE], input=json.dumps(request), capture_output=True,
-                                text=True, timeout=60, env=lab.clean_environment({"HOME": "/nonexistent"}))
-        if result.returncode != 0:
-            raise AssertionError(result.stderr)
-        return json.loads(result.stdout)
+        with Boto.lock:
+            if self.python not in Boto.bridges:
+                bridge = lab.Session([self.python, "-c", BRIDGE], lab.clean_environment({"HOME": "/nonexistent"}))
+                atexit.register(bridge.close)
+                Boto.bridges[self.python] = bridge
+            return Boto.bridges[self.python].ask(request)
 
     def call(self, service, operation, **arguments):
         return self.calls([service, operation, arguments])[0]
@@ -422,6 +436,8 @@ class Moto(AwsCase):
 
 
 class LocalStack(AwsCase):
+    seconds = 40
+
     @classmethod
     def start(cls):
         where = lab.peer("localstack")

@@ -62,6 +62,8 @@ SECRET = lab.b64(b"0123456789abcdef0123456789abcdef")
 
 
 class Double(lab.Case):
+    seconds = 20
+
     @classmethod
     def start(cls):
         cls.azure = Azure(cls.lab)

@@ -36,6 +36,9 @@ class Kmip(lab.Case):
         cls.ca = cls.lab.authority()
         cls.alice = cls.ca.issue("alice", usage="clientAuth")
         cls.bob = cls.ca.issue("bob", usage="clientAuth")
+        cls.pykmip = lab.Session([cls.python, "-W", "ignore", os.path.join(PEERS, "pykmip_client.py"),
+                                  cls.ca.certificate], lab.clean_environment({"HOME": cls.lab.dir}))
+        cls.addClassCleanup(cls.pykmip.close)
         cls.dir, cls.port, cls.server = cls.serve("one")
         cls.uid = cls.key("default-key")
 
@@ -57,13 +60,10 @@ class Kmip(lab.Case):
     def operator(cls, what, port=None, client=None, **more):
         """PyKMIP's own client does something."""
         certificate, key = client or cls.alice
-        result = subprocess.run(
-            [cls.python, "-W", "ignore", os.path.join(PEERS, "pykmip_client.py"), str(port or cls.port), certificate,
-             key, cls.ca.certificate], input=json.dumps({"do": what, **more}), capture_output=True, text=True,
-            timeout=60, env=lab.clean_environment({"HOME": cls.lab.dir}))
-        if result.returncode != 0:
-            raise AssertionError(f"PyKMIP's client: {what}: {result.stderr[-1500:]}")
-        return json.loads(result.stdout)
+        answer = cls.pykmip.ask({"port": port or cls.port, "certificate": certificate, "key": key, "do": what, **more})
+        if "error" in answer:
+            raise AssertionError(f"PyKMIP's client: {what}: {answer['error']}")
+        return answer
 
     @classmethod
     def key(cls, name, **more):
@@ -82,6 +82,8 @@ class Kmip(lab.Case):
 
 
 class Keys(Kmip):
+    seconds = 15
+
     def test_round_trip_in_each_version_and_mode(self):
         for version in ("auto", "1.2", "1.3", "1.4", "2.0"):
             for mode in ("auto", "encrypt", "get"):
@@ -243,6 +245,8 @@ class Keys(Kmip):
 
 
 class Connections(Kmip):
+    seconds = 15
+
     def test_a_kept_connection_and_a_restarted_server(self):
         directory, port, server = self.serve("restarted")
         uid = self.operator("create", port=port, name="k")["uid"]
@@ -418,6 +422,8 @@ GOOD = response(STATE)
 
 
 class Bad(Kmip):
+    seconds = 15
+
     """Of an honest answer, GOOD, each server makes something else."""
 
     def serve_bad(self, answer, **more):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """test/peers/pykmip_client.py -- PyKMIP's client, driven by JSON: an operator of the key server.
 
-    PYTHON pykmip_client.py PORT CERTIFICATE KEY CA
+    PYTHON pykmip_client.py CA
 
-stdin holds one object: {"do": ..., ...}; one is printed. Bytes are hexadecimal.
+Each line of stdin holds an object, {"port": ..., "certificate": ..., "key": ..., "do": ..., ...}, and makes a
+connection; an object is printed as a line for each, {"error": ...} when it failed. Bytes are hexadecimal.
 """
 import json
 import sys
@@ -51,7 +52,7 @@ def do(client, what, a):
         return {"data": client.decrypt(bytes.fromhex(a["data"]), uid=a["uid"], cryptographic_parameters=CBC,
                                        iv_counter_nonce=bytes.fromhex(a["nonce"])).hex()}
     else:
-        raise SystemExit(f"unknown: {what}")
+        raise ValueError(f"unknown: {what}")
     return {}
 
 
@@ -74,11 +75,16 @@ def crypt_gcm(client, operation, a):
 
 
 def main():
-    port, certificate, key, authority = sys.argv[1:]
-    request = json.load(sys.stdin)
-    with ProxyKmipClient(hostname="127.0.0.1", port=int(port), cert=certificate, key=key, ca=authority,
-                         kmip_version=enums.KMIPVersion.KMIP_1_4) as client:
-        print(json.dumps(do(client, request.pop("do"), request)))
+    for line in sys.stdin:
+        request = json.loads(line)
+        port, certificate, key, what = (request.pop(name) for name in ("port", "certificate", "key", "do"))
+        try:
+            with ProxyKmipClient(hostname="127.0.0.1", port=port, cert=certificate, key=key, ca=sys.argv[1],
+                                 kmip_version=enums.KMIPVersion.KMIP_1_4) as client:
+                answer = do(client, what, request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
