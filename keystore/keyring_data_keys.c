@@ -22,8 +22,9 @@ typedef struct {
     KEYRING_VIEW *view;
     const KEYRING_VIEW *old; /* may be NULL */
     atomic_size_t next;      /* share that no thread has taken */
-    pthread_mutex_t lock;    /* of the below */
-    int ret;                 /* the first error */
+    atomic_bool failed;
+    pthread_mutex_t lock; /* of the below */
+    int ret;              /* the first error */
     STATUS status;
 } OPENING;
 
@@ -97,6 +98,7 @@ fail(OPENING *opening, int ret, const STATUS *status)
         opening->status = *status;
     }
     (void)pthread_mutex_unlock(&opening->lock);
+    atomic_store(&opening->failed, true);
 }
 
 static void *
@@ -112,7 +114,7 @@ work(void *context)
     status_clear(&status);
     if ((ret = payload_wrapper_new(&wrapper, &status)) != 0)
         fail(opening, ret, &status);
-    while (ret == 0) {
+    while (ret == 0 && !atomic_load(&opening->failed)) {
         place = atomic_fetch_add(&opening->next, 1) * SHARE;
         if (place >= view->secret_count)
             break;
@@ -139,29 +141,11 @@ count_threads(size_t shares)
     return (shares < processors ? shares : processors);
 }
 
-static void
-work_in_threads(OPENING *opening)
-{
-    pthread_t threads[THREADS_MAX];
-    sigset_t blocked, before;
-    size_t i, count = 0, wanted = count_threads((opening->view->secret_count + SHARE - 1) / SHARE);
-
-    /* The host's signals are for threads of its own. */
-    (void)sigfillset(&blocked);
-    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    while (count + 1 < wanted && pthread_create(&threads[count], NULL, work, opening) == 0)
-        count++;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)work(opening); /* all of it, when no thread could be started */
-    for (i = 0; i < count; i++)
-        (void)pthread_join(threads[i], NULL);
-}
-
-int
-keyring_open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status)
+/* All but the secrets themselves, in the order of their ids. */
+static int
+list_secrets(KEYRING_VIEW *view, STATUS *status)
 {
     const KEYSTORE *keystore = view->keystore;
-    OPENING opening = {.view = view, .old = old};
     KEYRING_SECRET *secret;
     size_t i, position;
 
@@ -175,11 +159,40 @@ keyring_open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *stat
         secret->id = keystore->data_keys[position].id;
         secret->position = position;
     }
+    return (0);
+}
+
+int
+keyring_open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old,
+  int (*check)(const KEYRING_VIEW *view, const uint8_t *data, size_t len, STATUS *status),
+  const uint8_t *data, size_t len, STATUS *status)
+{
+    OPENING opening = {.view = view, .old = old};
+    pthread_t threads[THREADS_MAX];
+    sigset_t blocked, before;
+    size_t count = 0, i, wanted;
+    int ret;
+
+    if ((ret = list_secrets(view, status)) != 0)
+        return (ret);
     atomic_init(&opening.next, 0);
+    atomic_init(&opening.failed, false);
     (void)pthread_mutex_init(&opening.lock, NULL);
-    work_in_threads(&opening);
+    wanted = count_threads((view->secret_count + SHARE - 1) / SHARE);
+    /* The host's signals are for threads of its own. */
+    (void)sigfillset(&blocked);
+    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    while (count + 1 < wanted && pthread_create(&threads[count], NULL, work, &opening) == 0)
+        count++;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    /* Then all or a part of the work is this thread's. */
+    if ((ret = check(view, data, len, status)) != 0)
+        atomic_store(&opening.failed, true);
+    (void)work(&opening);
+    for (i = 0; i < count; i++)
+        (void)pthread_join(threads[i], NULL);
     (void)pthread_mutex_destroy(&opening.lock);
-    if (opening.ret != 0)
+    if (ret == 0 && (ret = opening.ret) != 0)
         *status = opening.status;
-    return (opening.ret);
+    return (ret);
 }

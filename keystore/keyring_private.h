@@ -109,12 +109,15 @@ int keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *
 void keyring_view_free(KEYRING_VIEW *view);
 
 /*
- * keyring_open_data_keys -- Unwrap the data keys of a view that has its keystore and its master keys, in
- *     some threads when there are many. What old (may be NULL) has and was not changed is copied;
- *     what was wrapped again is unwrapped. STATUS_CORRUPT, STATUS_NO_MEMORY; the caller frees the view.
+ * keyring_open_data_keys -- Check the bytes of a view that has its keystore and its master keys, and unwrap
+ *     its data keys, in other threads meanwhile when there are many. What old (may be NULL) has and
+ *     was not changed is copied; what was wrapped again is unwrapped. An error of check goes before
+ *     any other, and what was unwrapped is not to be used then. STATUS_CORRUPT, STATUS_NO_MEMORY; the
+ *     caller frees the view.
  */
-int keyring_open_data_keys(
-  KEYRING_VIEW *view, const KEYRING_VIEW *old, STATUS *status) WTKMS_CHECKED;
+int keyring_open_data_keys(KEYRING_VIEW *view, const KEYRING_VIEW *old,
+  int (*check)(const KEYRING_VIEW *view, const uint8_t *data, size_t len, STATUS *status),
+  const uint8_t *data, size_t len, STATUS *status) WTKMS_CHECKED;
 
 /* keyring_view_copy -- A view for an edit, of the current one. The data keys' secrets are borrowed: the caller
  * holds the original until the copy is freed. */

@@ -293,8 +293,7 @@ keyring_view_new(const KEYRING *keyring, KEYSTORE *keystore, const uint8_t *data
     }
     view->keystore = keystore;
     if ((ret = open_masters(keyring, view, sources, status)) != 0 ||
-        (ret = check_seal(view, data, len, status)) != 0 ||
-        (ret = keyring_open_data_keys(view, sources->view, status)) != 0)
+        (ret = keyring_open_data_keys(view, sources->view, check_seal, data, len, status)) != 0)
         goto err;
     *viewp = view;
     return (0);
