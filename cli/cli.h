@@ -67,6 +67,7 @@ int cmd_reencrypt(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKE
 int cmd_rotate_cmk(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_data(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_master(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_snapshot_create(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_verify(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_status(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -86,6 +87,7 @@ extern const OPTIONS_ENTRY cmd_reencrypt_options[];
 extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];
 extern const OPTIONS_ENTRY cmd_rotate_data_options[];
 extern const OPTIONS_ENTRY cmd_rotate_master_options[];
+extern const OPTIONS_ENTRY cmd_snapshot_create_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_list_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_verify_options[];
 extern const OPTIONS_ENTRY cmd_status_options[];

@@ -6,11 +6,14 @@
 #include "cli/output.h"
 #include "cli/target.h"
 #include "keystore/state_file.h"
+#include "rotation/copy_lock.h"
 #include "rotation/prune.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KMS_TIMEOUT_MS 10000
 #define KMS_RETRY_MS 10000
@@ -159,7 +162,7 @@ print_table(const OPTIONS *options, const KEY_USAGE *usage, const PRUNE *prune)
           prune->retired + prune->retired_masters);
     else
         (void)printf(options->plan ? "Plan only, nothing was changed.\n" : "Nothing to do.\n");
-    (void)printf("Copies that were not named, and those being made now, are not known here.\n");
+    (void)printf("Copies that were not named are not known here.\n");
 }
 
 static int
@@ -206,6 +209,34 @@ print_json(const OPTIONS *options, const KEY_USAGE *usage, const PRUNE *prune, S
     return (ret);
 }
 
+static void
+on_wait(void *context)
+{
+    CLI *cli = context;
+
+    log_printf(
+      &cli->log, LOG_WARNING, "a copy of the home is being made: waiting until it is done");
+}
+
+/*
+ * A copy that began before the files were read may have files that are under keys which nothing here is
+ * under any more, and it takes the keystore last.
+ */
+static int
+retire(CLI *cli, const TARGET *target, const ROTATE_OPTIONS *rotate_options, PRUNE *prune,
+  STATUS *status)
+{
+    int copies_fd, ret;
+
+    if (rotate_options->plan)
+        return (0);
+    if ((ret = copy_lock_alone(target->fd, INT_MAX, on_wait, cli, &copies_fd, status)) != 0)
+        return (ret);
+    ret = prune_retire(target->fd, target->settings, rotate_options, prune, status);
+    (void)close(copies_fd);
+    return (ret);
+}
+
 int
 cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status)
 {
@@ -234,7 +265,7 @@ cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status)
         key_usage_unjudged(&usage, "%s: a database was started meanwhile", target.path);
     if (usage.unjudged_count != 0)
         cli->exit_code = CLI_UNJUDGED;
-    else if ((ret = prune_retire(target.fd, target.settings, &rotate_options, &prune, status)) != 0)
+    else if ((ret = retire(cli, &target, &rotate_options, &prune, status)) != 0)
         goto err;
     if (options->format == FORMAT_JSON)
         ret = print_json(options, &usage, &prune, status);

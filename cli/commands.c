@@ -64,7 +64,7 @@ const CLI_COMMAND cli_commands[] = {
     "Reads every block and log record of the home and of the copies named, and retires the\n"
     "versions that no unit is under, never the active ones. Retired keys are dropped by the\n"
     "next write of the keystore. What cannot be read whole is named, and then every key stays:\n"
-    "exit code 4. Copies that are not named, or are being made now, are not known to it.",
+    "exit code 4. Copies that are not named are not known to it; it waits for \"snapshot create\".",
     false, cmd_key_prune_options, cmd_key_prune},
   {"key remove", "HOME", 1, "Destroy the data keys of one keyid.",
     "Refused while a file has a unit under them: drop the tables and take a checkpoint first.\n"
@@ -122,6 +122,15 @@ const CLI_COMMAND cli_commands[] = {
     "or like 2026-11-24T19:00:00Z. Exit code 1: what was written is not all, or not as far as\n"
     "asked: an open end is refused at the end unless --allow-open-end is given.",
     false, cmd_oplog_open_options, cmd_oplog_open},
+  {"snapshot create", "HOME DEST", 2, "Copy a home, with a manifest of what the copy is.",
+    "Of a stopped home, which cannot start meanwhile; or of one that does not change\n"
+    "(--frozen); or of a running one, from a backup cursor's list (--files). Keystore and\n"
+    "mirror go with it, last. The home's keystore is opened first, through its key service.\n"
+    "DEST is a new or an empty directory, or - for a tar archive on standard output. Files\n"
+    "share their blocks with the home where the file system can. \"key prune\" waits until\n"
+    "copies are done. What failed or was stopped is removed; after a kill DEST has the file\n"
+    "wtkms.unfinished, and is to be removed.",
+    false, cmd_snapshot_create_options, cmd_snapshot_create},
   {"snapshot list", "PATH...", 1, "List copies of homes with the keys that they need.",
     "Finds homes, volume snapshots, copies of files and tar archives (plain, gzip, zstd, xz)\n"
     "under the paths; - is an archive on standard input. Archives are not unpacked. Large files\n"

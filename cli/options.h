@@ -51,6 +51,10 @@ typedef struct {
     bool quick;
     bool reencrypt;
     bool accept_torn;
+    bool frozen;
+    const char *files;
+    const char *keep_until;
+    bool confirmed; /* --yes of a command that asks no more than yes or no */
     const char **operands; /* points into argv; freed by options_release */
     size_t operand_count;
 } OPTIONS;

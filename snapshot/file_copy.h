@@ -68,6 +68,10 @@ int file_copy_create(
 int file_copy_open_parent(
   int root_fd, const char *path, int *fdp, const char **namep, STATUS *status) WTKMS_CHECKED;
 
+/* file_copy_remove -- Remove a file, and the directories of its path that are empty then, following no link. What is
+ * gone already is no error. STATUS_IO. */
+int file_copy_remove(int root_fd, const char *path, STATUS *status) WTKMS_CHECKED;
+
 /* file_copy_sync_tree -- fsync a directory and all directories below it; links are not followed. STATUS_IO. */
 int file_copy_sync_tree(int root_fd, STATUS *status) WTKMS_CHECKED;
 

@@ -97,6 +97,10 @@ void manifest_add_recipient(MANIFEST *manifest, const char *scope, const char *p
 void manifest_add_opened(MANIFEST *manifest, const char *scope, const char *provider,
   const char *key_id, const char *credential);
 
+/* manifest_recipient_fits -- Whether these texts can be a recipient of a manifest; NULL cannot. */
+bool manifest_recipient_fits(
+  const char *scope, const char *provider, const char *key_id, const char *credential);
+
 /* manifest_path_is_safe -- Whether a path stays below the directory that it is relative to, and names
  * no file that a copy has for itself (the manifest, MANIFEST_UNFINISHED_FILE). */
 bool manifest_path_is_safe(const char *path, size_t len);

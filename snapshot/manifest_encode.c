@@ -24,16 +24,22 @@ fits(const char *text, size_t minimum, size_t maximum)
             bson_utf8_validate(text, len, false));
 }
 
+bool
+manifest_recipient_fits(
+  const char *scope, const char *provider, const char *key_id, const char *credential)
+{
+    return (fits(scope, 1, MANIFEST_SCOPE_MAX) && fits(provider, 1, MANIFEST_PROVIDER_MAX) &&
+            fits(key_id, 1, MANIFEST_TEXT_MAX) && fits(credential, 0, MANIFEST_TEXT_MAX));
+}
+
 static bool
 recipients_fit(const MANIFEST_RECIPIENT *recipients, size_t count)
 {
     size_t i;
 
     for (i = 0; i < count; i++)
-        if (!fits(recipients[i].scope, 1, MANIFEST_SCOPE_MAX) ||
-            !fits(recipients[i].provider, 1, MANIFEST_PROVIDER_MAX) ||
-            !fits(recipients[i].key_id, 1, MANIFEST_TEXT_MAX) ||
-            !fits(recipients[i].credential, 0, MANIFEST_TEXT_MAX))
+        if (!manifest_recipient_fits(recipients[i].scope, recipients[i].provider,
+              recipients[i].key_id, recipients[i].credential))
             return (false);
     return (true);
 }
