@@ -137,6 +137,15 @@ const CLI_COMMAND cli_commands[] = {
     "are sampled, which the row says. Needs no key. Exit code 4: something could not be judged;\n"
     "with --check, 1: a recipient that was asked does not open.",
     false, cmd_snapshot_list_options, cmd_snapshot_list},
+  {"snapshot restore", "COPY HOME", 2, "Make a home of its own of a copy.",
+    "COPY is a directory, a tar archive (plain, gzip, zstd, xz), or - for one on standard\n"
+    "input. HOME is an empty directory. Opens the copy's keystore through --config, --from or\n"
+    "--trust-key, copies, authenticates every unit, and gives HOME a keystore of its own: a new\n"
+    "uuid with the copy's as parent, new master keys, wrapped for the recipients of --config\n"
+    "and no others. From then on the copy's customer key is not needed. --reencrypt makes new\n"
+    "data keys too. After an interruption the same command goes on; until it is done nothing\n"
+    "opens HOME. A copy that is not encrypted or does not hold is refused.",
+    false, cmd_snapshot_restore_options, cmd_snapshot_restore},
   {"snapshot verify", "COPY", 1, "Authenticate every page and log record of a copy.",
     "Compares names, sizes and hashes with the manifest, where snapshot create made one, and\n"
     "authenticates each unit with the keystore that is with the copy, or the one in its\n"

@@ -4,6 +4,7 @@
 #include "cli/snapshot_keys.h"
 
 #include "cli/output.h"
+#include "keystore/mirror.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,39 @@ snapshot_keys_locate(int fd, SNAPSHOT_KEYS *keys, STATUS *status)
     memset(keys, 0, sizeof(*keys));
     return (keyring_locate(
       fd, NULL, &keys->found, &keys->source, &keys->keystore, &keys->data, &keys->len, status));
+}
+
+int
+snapshot_keys_take(const uint8_t *keystore, size_t keystore_len, const uint8_t *config,
+  size_t config_len, SNAPSHOT_KEYS *keys, STATUS *status)
+{
+    MIRROR mirror;
+    int ret;
+
+    memset(keys, 0, sizeof(*keys));
+    memset(&mirror, 0, sizeof(mirror));
+    if (keystore == NULL) {
+        if (config == NULL)
+            return (0);
+        if ((ret = mirror_parse((const char *)config, config_len, &mirror, status)) != 0)
+            return (status_add(status, "in %s", MIRROR_FILE));
+        keystore = mirror.keystore;
+        keystore_len = mirror.keystore_len;
+        keys->source = KEYRING_FROM_MIRROR;
+    }
+    if (keystore == NULL) {
+        mirror_release(&mirror);
+        return (0);
+    }
+    keys->found = true;
+    keys->data = output_allocate(keystore_len, 1);
+    memcpy(keys->data, keystore, keystore_len);
+    keys->len = keystore_len;
+    mirror_release(&mirror);
+    if ((ret = keystore_decode(keys->data, keys->len, &keys->keystore, status)) != 0)
+        (void)status_add(status, "in the copy's %s",
+          keys->source == KEYRING_FROM_MIRROR ? MIRROR_FILE : KEYRING_FILE);
+    return (ret);
 }
 
 /* --- recipients */

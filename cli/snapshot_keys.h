@@ -30,6 +30,11 @@ typedef struct {
  * there is none. The caller calls snapshot_keys_release, also after an error. As keyring_locate. */
 int snapshot_keys_locate(int fd, SNAPSHOT_KEYS *keys, STATUS *status) WTKMS_CHECKED;
 
+/* snapshot_keys_take -- The same for bytes that the caller has, which are copied: of a keystore file, or
+ * NULL, and of a WiredTiger.config, or NULL. */
+int snapshot_keys_take(const uint8_t *keystore, size_t keystore_len, const uint8_t *config,
+  size_t config_len, SNAPSHOT_KEYS *keys, STATUS *status) WTKMS_CHECKED;
+
 /*
  * snapshot_keys_open -- Open it, read-only: through the recipients of the first configuration, of the
  *     second, and through trust; each may be NULL. fd is of any directory. partial: take what a
