@@ -68,6 +68,7 @@ int cmd_rotate_cmk(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECK
 int cmd_rotate_data(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_rotate_master(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_create(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_snapshot_expire(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_restore(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_snapshot_verify(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -89,6 +90,7 @@ extern const OPTIONS_ENTRY cmd_rotate_cmk_options[];
 extern const OPTIONS_ENTRY cmd_rotate_data_options[];
 extern const OPTIONS_ENTRY cmd_rotate_master_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_create_options[];
+extern const OPTIONS_ENTRY cmd_snapshot_expire_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_list_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_restore_options[];
 extern const OPTIONS_ENTRY cmd_snapshot_verify_options[];

@@ -131,6 +131,13 @@ const CLI_COMMAND cli_commands[] = {
     "copies are done. What failed or was stopped is removed; after a kill DEST has the file\n"
     "wtkms.unfinished, and is to be removed.",
     false, cmd_snapshot_create_options, cmd_snapshot_create},
+  {"snapshot expire", "PATH...", 1, "Remove copies whose date has passed.",
+    "Searches the paths as snapshot list does. A copy goes when snapshot create made it with\n"
+    "--keep-until, that is over, nothing else is in it, nobody has used it as a home and no\n"
+    "process has it open; an archive, when snapshot create wrote it. What stays says why:\n"
+    "exit code 1. Asks, unless --yes or --plan is given. Says which customer keys nothing in\n"
+    "these places needs any more. After an interruption the same command goes on.",
+    false, cmd_snapshot_expire_options, cmd_snapshot_expire},
   {"snapshot list", "PATH...", 1, "List copies of homes with the keys that they need.",
     "Finds homes, volume snapshots, copies of files and tar archives (plain, gzip, zstd, xz)\n"
     "under the paths; - is an archive on standard input. Archives are not unpacked. Large files\n"

@@ -4,6 +4,7 @@
  * Read in passing: a member's first bytes are kept while it is looked at, the rest is skipped, and
  * nothing is written anywhere. libarchive's own limits hold for headers and filters.
  */
+#include "snapshot/archive_open.h"
 #include "snapshot/inventory.h"
 
 #include <archive.h>
@@ -15,7 +16,6 @@
 #include <unistd.h>
 
 #define FORMAT_UNKNOWN EILSEQ /* libarchive's number for it, where there is no EFTYPE */
-#define BLOCK_SIZE ((size_t)64 * 1024)
 
 typedef struct {
     INVENTORY *inventory;
@@ -215,20 +215,12 @@ archive_scan(INVENTORY *inventory, int fd, const char *path, bool *is_archivep, 
     scan.inventory = inventory;
     scan.container.path = bson_strdup(path);
     scan.container.is_archive = true;
-    if ((archive = archive_read_new()) == NULL) {
-        ret = status_set_errno(status, ENOMEM, "memory", "no memory to read %s", path);
-        goto err;
-    }
     (void)lseek(fd, 0, SEEK_SET);
-    /* Not all filters: libarchive has some that run programs. */
-    if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_xz(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_bzip2(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_lz4(archive) != ARCHIVE_OK ||
-        archive_read_open_fd(archive, fd, BLOCK_SIZE) < ARCHIVE_WARN) {
-        judge_failure(&scan, archive, is_archivep);
+    if ((ret = archive_open(fd, &archive, status)) != 0) {
+        if (archive != NULL) {
+            ret = 0;
+            judge_failure(&scan, archive, is_archivep);
+        }
         goto err;
     }
     ret = scan_members(&scan, archive, is_archivep, status);
@@ -236,7 +228,8 @@ archive_scan(INVENTORY *inventory, int fd, const char *path, bool *is_archivep, 
         inventory_group(inventory, &scan.container);
 
 err:
-    (void)archive_read_free(archive);
+    if (archive != NULL)
+        (void)archive_read_free(archive);
     copy_container_release(&scan.container);
     bson_free(scan.buffer);
     return (ret);

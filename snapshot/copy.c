@@ -186,6 +186,9 @@ note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, size_t 
         if (at_root)
             facts->config = content;
         break;
+    case COPY_FILE_UNFINISHED:
+        copy->expiring = copy->expiring || (at_root && content->expiring);
+        break;
     case COPY_FILE_LOCKED:
         copy->running = copy->running || at_root;
         break;

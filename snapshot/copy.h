@@ -52,6 +52,7 @@ typedef struct {
     bool is_archive;
     bool is_oplog; /* a sealed oplog archive, not a copy of a home */
     bool running;  /* a process has it open: a live home */
+    bool expiring; /* its removal was interrupted; not in inventories' files */
     COPY_STATE state;
     bool has_keystore; /* of its own */
     bool from_mirror;  /* keys are those that WiredTiger.config carries */

@@ -247,8 +247,10 @@ tell_unfinished(COPY_FILE *file, const uint8_t *data, size_t len)
     for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         command_len = strlen(known[i].command);
         if (len > command_len && memcmp(data, known[i].command, command_len) == 0 &&
-            data[command_len] == '\n')
+            (data[command_len] == '\n' || data[command_len] == ' ')) {
             copy_file_problem(file, "%s", known[i].problem);
+            file->expiring = strcmp(known[i].command, MANIFEST_UNFINISHED_EXPIRE) == 0;
+        }
     }
     copy_file_problem(file, "something was not finished here");
 }

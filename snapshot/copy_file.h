@@ -38,6 +38,7 @@ typedef struct {
     size_t name; /* where its last part starts */
     COPY_FILE_KIND kind;
     bool is_metadata; /* WiredTiger.wt */
+    bool expiring;    /* the marker of a removal that was interrupted */
     bool sampled;     /* not all of it was read */
     uint64_t size;
     int64_t modified;          /* ms */
