@@ -5,8 +5,6 @@
 
 #include "snapshot/oplog_format.h"
 
-#include <bson/bson.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +15,7 @@
 #include <unistd.h>
 
 #define DOCUMENT_MIN 5
-#define DEPTH_MAX 250 /* above what a server takes */
+#define DEPTH_MAX 250 /* above what a server takes, as libbson has it */
 #define READ_BYTES ((size_t)256 * 1024)
 #define BUFFER_SIZE (OPLOG_DOCUMENT_MAX + READ_BYTES)
 
@@ -105,55 +103,161 @@ length_of(const uint8_t *data)
 }
 
 /*
- * Whether all below an iterator is well formed: types, lengths and ends, not the text in it, which is the
- * server's. A part of the time of bson_validate.
+ * BSON as bsonspec.org has it: types, lengths and ends, not the text in it, which is the server's. Each
+ * document ends in a zero byte, so a name or text that has none of its own runs into that, and is found
+ * by where it ends. Done here since a walk by libbson's iterators takes several times as long, of a
+ * program that has little else to do; test/fuzz/fuzz_oplog.c holds the one to the other.
  */
-static bool
-is_well_formed(bson_iter_t *iter, unsigned depth)
-{
-    bson_iter_t child;
+typedef struct {
+    bool deep; /* nested documents too; else they are passed over by their length */
+    uint64_t ts;
+    unsigned found, wrong; /* "ts" of the top level */
+} EXAMINED;
 
-    while (bson_iter_next(iter))
-        if ((BSON_ITER_HOLDS_DOCUMENT(iter) || BSON_ITER_HOLDS_ARRAY(iter)) &&
-            (depth == DEPTH_MAX || !bson_iter_recurse(iter, &child) ||
-              !is_well_formed(&child, depth + 1)))
-            return (false);
-    return (iter->err_off == 0);
+static bool examine(
+  const uint8_t *data, size_t room, unsigned depth, EXAMINED *examined, size_t *lenp);
+
+/* Bytes of a value of a type whose values are all as long; 255: of the others. */
+static unsigned
+fixed_length(uint8_t type)
+{
+    static const uint8_t lengths[] = {
+      255, 8, 255, 255, 255, 255, 0, 12, 1, 8, 0, 255, 255, 255, 255, 255, 4, 8, 8, 16};
+
+    if (type < sizeof(lengths))
+        return (lengths[type]);
+    return (type == 0x7f || type == 0xff ? 0 : 255);
 }
 
-/* One pass over a document: is it well formed, and has it one "ts" of the right type. */
-static bool
-examine(const bson_t *document, bool deep, uint64_t *tsp, bool *has_tsp)
+/* A length, a text, and its zero; 0 when it does not fit into room. */
+static size_t
+string_length(const uint8_t *at, size_t room)
 {
-    bson_iter_t iter, child;
-    uint32_t seconds, increment;
-    unsigned found = 0, wrong = 0;
+    size_t len;
 
-    if (!bson_iter_init(&iter, document))
+    if (room < 5 || (len = length_of(at)) == 0 || len > room - 4 || at[4 + len - 1] != 0)
+        return (0);
+    return (4 + len);
+}
+
+static size_t
+binary_length(const uint8_t *at, size_t room)
+{
+    size_t len;
+
+    if (room < 5 || (len = length_of(at)) > room - 5)
+        return (0);
+    /* The old subtype says its length twice. */
+    if (at[4] == 2 && (len < 4 || length_of(at + 5) != len - 4))
+        return (0);
+    return (5 + len);
+}
+
+static size_t
+regex_length(const uint8_t *at, size_t room)
+{
+    size_t len = 0;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        while (at[len] != 0)
+            len++;
+        if (len >= room)
+            return (0);
+        len++;
+    }
+    return (len);
+}
+
+static size_t
+code_with_scope_length(const uint8_t *at, size_t room, unsigned depth, EXAMINED *examined)
+{
+    size_t code, len, scope;
+
+    if (room < 14 || (len = length_of(at)) > room || len < 14 ||
+        (code = string_length(at + 4, len - 4)) == 0 ||
+        !examine(at + 4 + code, len - 4 - code, depth + 1, examined, &scope))
+        return (0);
+    return (4 + code + scope == len ? len : 0);
+}
+
+/* Bytes of a value of another type, or 0 when it is none or does not fit. */
+static size_t
+value_length(uint8_t type, const uint8_t *at, size_t room, unsigned depth, EXAMINED *examined)
+{
+    size_t len;
+
+    switch (type) {
+    case 0x02: /* text, JavaScript, symbol */
+    case 0x0d:
+    case 0x0e:
+        return (string_length(at, room));
+    case 0x03: /* document, array */
+    case 0x04:
+        return (examine(at, room, depth + 1, examined, &len) ? len : 0);
+    case 0x05:
+        return (binary_length(at, room));
+    case 0x0b:
+        return (regex_length(at, room));
+    case 0x0c: /* DBPointer */
+        len = string_length(at, room);
+        return (len != 0 && room - len >= 12 ? len + 12 : 0);
+    case 0x0f:
+        return (code_with_scope_length(at, room, depth, examined));
+    default:
+        return (0);
+    }
+}
+
+static void
+note_ts(uint8_t type, const uint8_t *value, EXAMINED *examined)
+{
+    examined->found++;
+    if (type == 0x11)
+        examined->ts = (uint64_t)length_of(value + 4) << 32 | length_of(value);
+    else
+        examined->wrong++;
+}
+
+/* One pass over a document of at most room bytes; *lenp is its length. */
+static bool
+examine(const uint8_t *data, size_t room, unsigned depth, EXAMINED *examined, size_t *lenp)
+{
+    const uint8_t *at, *end, *name;
+    size_t len;
+    uint8_t type;
+
+    if (room < DOCUMENT_MIN || (len = length_of(data)) < DOCUMENT_MIN || len > room ||
+        data[len - 1] != 0 || depth > DEPTH_MAX)
         return (false);
-    while (bson_iter_next(&iter))
-        if (strcmp(bson_iter_key_unsafe(&iter), "ts") == 0) {
-            found++;
-            if (!BSON_ITER_HOLDS_TIMESTAMP(&iter)) {
-                wrong++;
-                continue;
-            }
-            bson_iter_timestamp(&iter, &seconds, &increment);
-            *tsp = (uint64_t)seconds << 32 | increment;
-        } else if (deep && (BSON_ITER_HOLDS_DOCUMENT(&iter) || BSON_ITER_HOLDS_ARRAY(&iter)) &&
-                   (!bson_iter_recurse(&iter, &child) || !is_well_formed(&child, 1)))
+    *lenp = len;
+    if (depth > 0 && !examined->deep)
+        return (true);
+    end = data + len - 1;
+    for (at = data + 4; at < end; at += len) {
+        type = *at++;
+        for (name = at; *at != 0; at++)
+            ;
+        if (at >= end)
             return (false);
-    *has_tsp = found == 1 && wrong == 0;
-    return (iter.err_off == 0);
+        at++;
+        if ((len = fixed_length(type)) == 255) {
+            if ((len = value_length(type, at, (size_t)(end - at), depth, examined)) == 0)
+                return (false);
+        } else if (len > (size_t)(end - at) || (type == 0x08 && *at > 1))
+            return (false);
+        if (depth == 0 && at - name == 3 && name[0] == 't' && name[1] == 's')
+            note_ts(type, at, examined);
+    }
+    return (at == end);
 }
 
 int
 oplog_entries_next(OPLOG_ENTRIES *entries, OPLOG_ENTRY *entry, bool *endp, STATUS *status)
 {
     char was[OPLOG_ENTRIES_TIME_SIZE], is[OPLOG_ENTRIES_TIME_SIZE];
-    bson_t document;
-    uint32_t len;
-    bool has_ts;
+    EXAMINED examined = {.deep = true};
+    size_t len;
     int ret;
 
     *endp = false;
@@ -174,10 +278,10 @@ oplog_entries_next(OPLOG_ENTRIES *entries, OPLOG_ENTRY *entry, bool *endp, STATU
         return (bad(entries, "is cut off", status));
     entry->data = entries->buffer + entries->start;
     entry->len = len;
-    if (!bson_init_static(&document, entry->data, len) ||
-        !examine(&document, true, &entry->ts, &has_ts))
+    if (!examine(entry->data, len, 0, &examined, &len))
         return (bad(entries, "is no well-formed BSON document", status));
-    if (!has_ts)
+    entry->ts = examined.ts;
+    if (examined.found != 1 || examined.wrong != 0)
         return (bad(entries, "is no oplog entry: it has no single ts of type Timestamp", status));
     if (entry->ts < entries->last)
         return (status_set(status, STATUS_CORRUPT, "oplog-order",
@@ -194,20 +298,15 @@ oplog_entries_next(OPLOG_ENTRIES *entries, OPLOG_ENTRY *entry, bool *endp, STATU
 int
 oplog_entries_peek(const uint8_t *data, size_t len, OPLOG_ENTRY *entry, STATUS *status)
 {
-    bson_t document;
-    bool has_ts;
+    EXAMINED examined = {.deep = false};
 
-    if (len < DOCUMENT_MIN || length_of(data) < DOCUMENT_MIN || length_of(data) > len)
-        goto err;
+    if (!examine(data, len, 0, &examined, &entry->len) || examined.found != 1 ||
+        examined.wrong != 0)
+        return (status_set(status, STATUS_CORRUPT, "oplog-documents",
+          "a frame does not hold what it says it holds"));
     entry->data = data;
-    entry->len = length_of(data);
-    if (bson_init_static(&document, data, entry->len) &&
-        examine(&document, false, &entry->ts, &has_ts) && has_ts)
-        return (0);
-
-err:
-    return (status_set(
-      status, STATUS_CORRUPT, "oplog-documents", "a frame does not hold what it says it holds"));
+    entry->ts = examined.ts;
+    return (0);
 }
 
 /* --- times */

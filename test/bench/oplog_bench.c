@@ -3,7 +3,7 @@
  *
  *     oplog_bench CONF DIRECTORY [MIB]
  *
- * CONF is a wtkms.conf with a local key; DIRECTORY has room for twice MIB, by default 256. The entries
+ * CONF is a wtkms.conf with a local key; DIRECTORY has room for twice MIB, by default 64. The entries
  * are inserts and updates made with libbson: half of their bytes are words, the rest ids and numbers.
  * MB/s are of the entries before compression and of processor time, system calls included: what waiting for
  * the disk or for other programs takes is not in them. Of this machine and this run.
@@ -13,6 +13,7 @@
 
 #include <bson/bson.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include <zstd.h>
 
 #define MB 1e6
+#define ROUNDS 5
 
 static STATUS status;
 
@@ -109,8 +111,25 @@ make_entry(uint8_t *out, uint32_t n)
     return (len);
 }
 
+/* Of the rounds so far the best: other programs that share a core take from the processor, never give. */
+typedef struct {
+    const char *name;
+    double in, outwards, ratio;
+} RESULT;
+
 static void
-zstd_alone(const uint8_t *data, size_t len, int level)
+note(RESULT *result, const char *name, double in, double outwards, double ratio)
+{
+    result->name = name;
+    if (result->in == 0 || in < result->in)
+        result->in = in;
+    if (result->outwards == 0 || outwards < result->outwards)
+        result->outwards = outwards;
+    result->ratio = ratio;
+}
+
+static void
+zstd_alone(RESULT *result, const char *name, const uint8_t *data, size_t len, int level)
 {
     ZSTD_CCtx *compress = ZSTD_createCCtx();
     ZSTD_DCtx *uncompress = ZSTD_createDCtx();
@@ -130,8 +149,7 @@ zstd_alone(const uint8_t *data, size_t len, int level)
         outwards += now() - start;
         packed += n;
     }
-    (void)printf("zstd -%d alone   %7.0f MB/s in   %7.0f MB/s out   ratio %.2f\n", level,
-      (double)len / in / MB, (double)len / outwards / MB, (double)len / (double)packed);
+    note(result, name, in, outwards, (double)len / (double)packed);
     (void)ZSTD_freeCCtx(compress);
     (void)ZSTD_freeDCtx(uncompress);
     free(out);
@@ -157,7 +175,8 @@ compare(void *context, const OPLOG_ENTRY *entry, STATUS *take_status)
 }
 
 static void
-seal_and_open(const char *conf, const char *archive, int input, const uint8_t *data, size_t len)
+seal_and_open(
+  RESULT *best, const char *conf, const char *archive, int input, const uint8_t *data, size_t len)
 {
     OPLOG_SEAL_OPTIONS options = {.resume = false};
     OPLOG_SEAL_RESULT result;
@@ -168,6 +187,8 @@ seal_and_open(const char *conf, const char *archive, int input, const uint8_t *d
 
     check(settings_load(conf, &settings, &status), "settings");
     options.settings = settings;
+    check_true(
+      lseek(input, 0, SEEK_SET) == 0 && (unlink(archive) == 0 || errno == ENOENT), archive);
     start = now();
     check(oplog_seal(archive, input, "input", &options, &result, &status), "seal");
     in = now() - start;
@@ -178,8 +199,7 @@ seal_and_open(const char *conf, const char *archive, int input, const uint8_t *d
       "open");
     outwards = now() - start;
     check_true(compared.offset == len, "all of it");
-    (void)printf("oplog seal, open %7.0f MB/s in   %7.0f MB/s out   ratio %.2f\n",
-      (double)len / in / MB, (double)len / outwards / MB, (double)len / (double)result.size);
+    note(best, "oplog seal, open", in, outwards, (double)len / (double)result.size);
     oplog_files_release(&files);
     settings_free(settings);
 }
@@ -187,18 +207,19 @@ seal_and_open(const char *conf, const char *archive, int input, const uint8_t *d
 int
 main(int argc, char **argv)
 {
+    RESULT results[3] = {{NULL, 0, 0, 0}};
     char input[4096], archive[4096];
     size_t len, used = 0;
     uint8_t *data;
     uint32_t n;
-    int fd;
+    int fd, round;
 
     if (argc < 3) {
         (void)fprintf(stderr, "usage: oplog_bench CONF DIRECTORY [MIB]\n");
         return (2);
     }
     status_clear(&status);
-    len = (size_t)(argc > 3 ? strtoul(argv[3], NULL, 10) : 256) << 20;
+    len = (size_t)(argc > 3 ? strtoul(argv[3], NULL, 10) : 64) << 20;
     (void)snprintf(input, sizeof(input), "%s/oplog.bson", argv[2]);
     (void)snprintf(archive, sizeof(archive), "%s/oplog.wko", argv[2]);
     fd = open(input, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -208,11 +229,16 @@ main(int argc, char **argv)
     for (n = 0; used + 4096 < len; n++)
         used += make_entry(data + used, n);
     check_true(ftruncate(fd, (off_t)used) == 0, input);
-    (void)unlink(archive);
-    (void)printf("%u entries, %.0f MB\n", n, (double)used / MB);
-    zstd_alone(data, used, 1);
-    zstd_alone(data, used, 3);
-    seal_and_open(argv[1], archive, fd, data, used);
+    (void)printf("%u entries, %.0f MB, the best of %d rounds\n", n, (double)used / MB, ROUNDS);
+    for (round = 0; round < ROUNDS; round++) {
+        zstd_alone(&results[0], "zstd -1 alone", data, used, 1);
+        zstd_alone(&results[1], "zstd -3 alone", data, used, 3);
+        seal_and_open(&results[2], argv[1], archive, fd, data, used);
+    }
+    for (n = 0; n < 3; n++)
+        (void)printf("%-16s %7.0f MB/s in   %7.0f MB/s out   ratio %.2f\n", results[n].name,
+          (double)used / results[n].in / MB, (double)used / results[n].outwards / MB,
+          results[n].ratio);
     (void)munmap(data, len);
     (void)close(fd);
     (void)unlink(input);

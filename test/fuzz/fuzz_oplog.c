@@ -3,10 +3,12 @@
  *
  * The first byte chooses. An archive that no key of ours made never gives entries under a key; without
  * one its headers are walked to an end within the file. Headers that are read are written again byte
- * for byte. What the reader of entries takes is whole documents in order.
+ * for byte. What the reader of entries takes is whole documents in order, to libbson too.
  */
 #include "snapshot/oplog_archive.h"
 #include "snapshot/oplog_entries.h"
+
+#include <bson/bson.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +75,34 @@ read_headers(const uint8_t *data, size_t size)
     }
 }
 
+/* libbson's own walk, to hold ours to: what is taken as an entry has to be a document to others. */
+static bool
+is_well_formed(bson_iter_t *iter, unsigned depth)
+{
+    bson_iter_t child;
+
+    while (bson_iter_next(iter))
+        if ((BSON_ITER_HOLDS_DOCUMENT(iter) || BSON_ITER_HOLDS_ARRAY(iter)) &&
+            (depth == 250 || !bson_iter_recurse(iter, &child) ||
+              !is_well_formed(&child, depth + 1)))
+            return (false);
+    return (iter->err_off == 0);
+}
+
+static void
+compare(const OPLOG_ENTRY *entry)
+{
+    bson_iter_t iter, ts;
+    bson_t document;
+    uint32_t seconds, increment;
+
+    require(bson_init_static(&document, entry->data, entry->len));
+    require(bson_iter_init(&iter, &document) && is_well_formed(&iter, 0));
+    require(bson_iter_init_find(&ts, &document, "ts") && BSON_ITER_HOLDS_TIMESTAMP(&ts));
+    bson_iter_timestamp(&ts, &seconds, &increment);
+    require(entry->ts == ((uint64_t)seconds << 32 | increment));
+}
+
 static void
 read_entries(const uint8_t *data, size_t size)
 {
@@ -91,6 +121,7 @@ read_entries(const uint8_t *data, size_t size)
         require(memcmp(entry.data, data + taken, entry.len) == 0);
         require(oplog_entries_peek(entry.data, entry.len, &again, &status) == 0);
         require(again.ts == entry.ts && again.len == entry.len);
+        compare(&entry);
         last = entry.ts;
         taken += entry.len;
     }
