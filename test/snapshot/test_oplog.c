@@ -3,6 +3,7 @@
  */
 #include "kms_clients/kms_client.h"
 #include "snapshot/oplog_files.h"
+#include "test/snapshot/oplog_tests.h"
 #include "test/support.h"
 #include "test/syscall_trace.h"
 
@@ -824,4 +825,5 @@ static const TEST oplog_tests[] = {{"round trip", test_round_trip}, {"input", te
   {"times", test_times}, {"crash", test_crash}, {"failing calls", test_failing_calls},
   {NULL, NULL}};
 
-const TEST_SUITE test_suites[] = {{"oplog", oplog_tests}, {NULL, NULL}};
+const TEST_SUITE test_suites[] = {
+  {"oplog", oplog_tests}, {"entries", oplog_entry_tests}, {NULL, NULL}};
