@@ -177,6 +177,14 @@ open_by_path(void *context, const char *path, int *fdp, STATUS *status)
     return (0);
 }
 
+static int
+data_key_by_id(void *context, uint64_t id, SECRET **secretp, STATUS *status)
+{
+    const RUN *run = context;
+
+    return (keyring_data_key(run->walk.keys.keyring, id, secretp, NULL, status));
+}
+
 /* --- the work */
 
 static int
@@ -320,14 +328,13 @@ measure_disk(int home_fd)
     return (rate);
 }
 
-/* Each byte goes to disk twice: into the journal and to its place. */
 static void
 estimate(RUN *run)
 {
     double bytes = (double)run->result->due_bytes, cipher, disk, seconds = 0;
 
     cipher = measure_cipher() * run->options->threads;
-    disk = measure_disk(run->home_fd) / 2;
+    disk = measure_disk(run->home_fd);
     if (cipher > 0)
         seconds = bytes / cipher;
     if (disk > 0 && bytes / disk > seconds)
@@ -385,6 +392,7 @@ static int
 look_and_replay(RUN *run, const uint8_t *uuid, STATUS *status)
 {
     HOME_OPTIONS home_options = {run->options->log_path};
+    REENCRYPT_JOURNAL_HOME journal_home = {open_by_path, data_key_by_id, run};
     STATUS refused;
     int ret;
 
@@ -396,8 +404,8 @@ look_and_replay(RUN *run, const uint8_t *uuid, STATUS *status)
         run->result->unfinished = ret == STATUS_REFUSED;
         return (0);
     }
-    return (reencrypt_journal_replay(
-      run->home_fd, uuid, open_by_path, run, &run->result->replay, status));
+    return (
+      reencrypt_journal_replay(run->home_fd, uuid, &journal_home, &run->result->replay, status));
 }
 
 static int

@@ -71,7 +71,7 @@ typedef struct {
 /*
  * reencrypt_home -- Re-encrypt a home, or go on where an interrupted run stopped. Holds WiredTiger's lock
  *     meanwhile, so that no host starts; must not be called in a process that has the home open.
- *     Needs about 40 MiB, and three times the largest unit where that is over 8 MiB. The caller
+ *     Needs about 55 MiB, or where that is more three times the largest unit and 28 MiB. The caller
  *     releases *result, also after an error. STATUS_BUSY, "host-running"; STATUS_REFUSED: tiered
  *     storage; what reencrypt_journal_replay says; STATUS_IO: a batch may be half in place, and
  *     another run puts it right; STATUS_NO_MEMORY, STATUS_INTERNAL.

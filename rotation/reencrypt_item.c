@@ -9,6 +9,7 @@
 #include "datafile/extent_list.h"
 #include "datafile/log_file.h"
 #include "rotation/balance.h"
+#include "rotation/reencrypt_change.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -93,6 +94,8 @@ rewrite_block(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
     size_t span = block_span(item->image, item->length);
     int ret;
 
+    if (item->change != NULL)
+        reencrypt_change_before(item);
     if ((ret = rewrite_unit(item, plain, status)) != 0)
         return (ret);
     balance_bytes(
@@ -100,6 +103,8 @@ rewrite_block(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
     if (balance_checksum(item->image, span, BLOCK_CHECKSUM_OFFSET) != checksum)
         return (status_set(status, STATUS_INTERNAL, "reencrypt-balance-wrong",
           "a solved checksum is not the old one"));
+    if (item->change != NULL)
+        reencrypt_change_after(item);
     return (0);
 }
 
@@ -223,6 +228,7 @@ reencrypt_item_rewrite(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *sta
     case REENCRYPT_RECORD:
         return (rewrite_record(item, plain, status));
     case REENCRYPT_REMAINS:
+    case REENCRYPT_CHANGED:
         break;
     }
     return (0);
@@ -243,6 +249,7 @@ reencrypt_item_fits(REENCRYPT_KIND kind, const uint8_t *image, size_t length, co
           memcmp(image + LOG_RECORD_CHECKSUM_OFFSET + 4, start + LOG_RECORD_CHECKSUM_OFFSET + 4,
             LOG_RECORD_UNIT_OFFSET - LOG_RECORD_CHECKSUM_OFFSET - 4) == 0);
     case REENCRYPT_REMAINS:
+    case REENCRYPT_CHANGED:
         break;
     }
     return (false);

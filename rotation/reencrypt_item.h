@@ -19,7 +19,8 @@ typedef enum {
     REENCRYPT_BLOCK,    /* a page or overflow item */
     REENCRYPT_METADATA, /* an extent-list block with a unit in hexadecimal text */
     REENCRYPT_RECORD,   /* of a log */
-    REENCRYPT_REMAINS   /* free space to be zeroed: no image, no unit */
+    REENCRYPT_REMAINS,  /* free space to be zeroed: no image, no unit */
+    REENCRYPT_CHANGED   /* in the journal only: a block by its change */
 } REENCRYPT_KIND;
 
 /* A file of the home, by its path from there, and the one that was walked. */
@@ -40,7 +41,9 @@ typedef struct {
     size_t unit_length; /* of metadata: of its text, in digits */
     const UNIT_KEY *old_key;
     UNIT_CIPHER *cipher; /* of the same keyid */
-    bool untouched;      /* result: its unit does not authenticate, or no balance fits */
+    uint8_t *change;     /* reencrypt_change.h, filled when it is rewritten; NULL: none is wanted */
+    size_t change_length;
+    bool untouched; /* result: its unit does not authenticate, or no balance fits */
 } REENCRYPT_ITEM;
 
 /* A thread's buffer for plaintext: grows to the largest unit, wiped when released. */

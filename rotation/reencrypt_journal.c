@@ -5,6 +5,7 @@
 
 #include "common/crc32c.h"
 #include "crypto/random.h"
+#include "rotation/reencrypt_change.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 
 #define MAGIC "WTKMSREJ"
 #define MAGIC_LEN 8
-#define VERSION 1
+#define VERSION 2
 #define HEADER_LEN 64
 #define HEADER_SUMMED 60
 #define ENTRY_LEN 32
@@ -151,18 +152,29 @@ is_journaled(const REENCRYPT_ITEM *item)
     return (!item->untouched && item->kind != REENCRYPT_REMAINS);
 }
 
+/* What of an item goes into the journal: its change, or all of its image. */
+static REENCRYPT_KIND
+entry_of(const REENCRYPT_ITEM *item, uint8_t **datap, size_t *lengthp)
+{
+    *datap = item->change == NULL ? item->image : item->change;
+    *lengthp = item->change == NULL ? item->length : item->change_length;
+    return (item->change == NULL ? item->kind : REENCRYPT_CHANGED);
+}
+
 static uint32_t
 write_header(
   const REENCRYPT_JOURNAL *journal, const REENCRYPT_ITEM *items, size_t count, uint8_t *header)
 {
     uint64_t length = HEADER_LEN;
     uint32_t checksum, journaled = 0;
-    size_t i;
+    uint8_t *data;
+    size_t i, len;
 
     for (i = 0; i < count; i++)
         if (is_journaled(&items[i])) {
             journaled++;
-            length += ENTRY_LEN + strlen(items[i].file->path) + items[i].length;
+            (void)entry_of(&items[i], &data, &len);
+            length += ENTRY_LEN + strlen(items[i].file->path) + len;
         }
     memset(header, 0, HEADER_LEN);
     memcpy(header, MAGIC, MAGIC_LEN);
@@ -176,20 +188,25 @@ write_header(
     return (checksum);
 }
 
+/* The entry and the three vectors of it. */
 static void
-write_entry(const REENCRYPT_ITEM *item, uint32_t seed, uint8_t *entry)
+write_entry(const REENCRYPT_ITEM *item, uint32_t seed, uint8_t *entry, struct iovec *vectors)
 {
-    size_t path_len = strlen(item->file->path);
+    uint8_t *data;
+    size_t length, path_len = strlen(item->file->path);
     uint32_t checksum;
 
     memset(entry, 0, ENTRY_LEN);
-    put32(entry + 4, item->kind);
+    put32(entry + 4, entry_of(item, &data, &length));
     put64(entry + 8, item->offset);
-    put32(entry + 16, (uint32_t)item->length);
+    put32(entry + 16, (uint32_t)length);
     put32(entry + 20, (uint32_t)path_len);
     checksum = crc32c(seed, entry + 4, ENTRY_LEN - 4);
     checksum = crc32c(checksum, item->file->path, path_len);
-    put32(entry, crc32c(checksum, item->image, item->length));
+    put32(entry, crc32c(checksum, data, length));
+    vectors[0] = (struct iovec){entry, ENTRY_LEN};
+    vectors[1] = (struct iovec){item->file->path, path_len};
+    vectors[2] = (struct iovec){data, length};
 }
 
 /* Write what is gathered; *offsetp moves behind it. */
@@ -204,7 +221,7 @@ reencrypt_journal_write(
   REENCRYPT_JOURNAL *journal, const REENCRYPT_ITEM *items, size_t count, STATUS *status)
 {
     struct iovec vectors[VECTORS];
-    uint8_t entries[VECTORS / 3][ENTRY_LEN], header[HEADER_LEN], *entry;
+    uint8_t entries[VECTORS / 3][ENTRY_LEN], header[HEADER_LEN];
     uint64_t offset = HEADER_LEN;
     uint32_t seed;
     size_t i;
@@ -215,11 +232,8 @@ reencrypt_journal_write(
     for (i = 0; i < count; i++) {
         if (!is_journaled(&items[i]))
             continue;
-        entry = entries[n / 3];
-        write_entry(&items[i], seed, entry);
-        vectors[n++] = (struct iovec){entry, ENTRY_LEN};
-        vectors[n++] = (struct iovec){items[i].file->path, strlen(items[i].file->path)};
-        vectors[n++] = (struct iovec){items[i].image, items[i].length};
+        write_entry(&items[i], seed, entries[n / 3], vectors + n);
+        n += 3;
         if (n == VECTORS) {
             if ((ret = flush(journal->fd, vectors, n, &offset, status)) != 0)
                 return (ret);
@@ -371,16 +385,81 @@ check_all(int fd, const HEADER *header, ENTRY *entry, bool *completep, STATUS *s
 }
 
 static int
-replay_entry(int file_fd, const ENTRY *entry, REENCRYPT_REPLAY *replay, STATUS *status)
+not_a_block(const ENTRY *entry, STATUS *status)
+{
+    return (status_set(status, STATUS_CORRUPT, "reencrypt-journal",
+      "%s holds what is no block and no log record, for offset %llu of %s", REENCRYPT_JOURNAL_FILE,
+      (unsigned long long)entry->offset, entry->path));
+}
+
+/* The new image of a block, from its change and from what stands at its place. */
+static int
+apply_change(const REENCRYPT_CHANGE *change, const REENCRYPT_JOURNAL_HOME *home, uint8_t *image,
+  STATUS *status)
+{
+    SECRET *key = NULL, *old_key = NULL;
+    int ret;
+
+    if ((ret = home->data_key(home->context, change->old_id, &old_key, status)) == 0 &&
+        (ret = home->data_key(home->context, change->id, &key, status)) == 0)
+        ret = reencrypt_change_apply(change, old_key, key, image, status);
+    secret_free(key);
+    secret_free(old_key);
+    return (ret);
+}
+
+static int
+replay_change(int file_fd, const ENTRY *entry, const REENCRYPT_JOURNAL_HOME *home,
+  REENCRYPT_REPLAY *replay, STATUS *status)
+{
+    REENCRYPT_CHANGE change;
+    uint8_t *image;
+    int ret = 0;
+    bool complete = false;
+
+    if (!reencrypt_change_parse(entry->image, entry->length, &change))
+        return (not_a_block(entry, status));
+    if ((image = malloc(change.length)) == NULL)
+        return (status_set_errno(
+          status, ENOMEM, "no-memory", "cannot hold a block of %zu bytes", change.length));
+    if (entry->offset <= INT64_MAX - change.length &&
+        (ret = read_all(file_fd, image, change.length, entry->offset, &complete, status)) != 0)
+        goto err;
+    if (!complete || !reencrypt_item_fits(REENCRYPT_BLOCK, image, change.length, change.start)) {
+        replay->outdated++;
+        goto err;
+    }
+    if ((ret = apply_change(&change, home, image, status)) != 0) {
+        (void)status_add(status, "the block at offset %llu of %s, which was being re-encrypted",
+          (unsigned long long)entry->offset, entry->path);
+        if (ret == STATUS_BAD_UNIT)
+            (void)status_hint(status, "put that file back from a copy, then run this again");
+        goto err;
+    }
+    if (!reencrypt_item_valid(REENCRYPT_BLOCK, image, change.length)) {
+        ret = not_a_block(entry, status);
+        goto err;
+    }
+    replay->written++;
+    ret = reencrypt_write_all(file_fd, entry->path, image, change.length, entry->offset, status);
+
+err:
+    free(image);
+    return (ret);
+}
+
+static int
+replay_entry(int file_fd, const ENTRY *entry, const REENCRYPT_JOURNAL_HOME *home,
+  REENCRYPT_REPLAY *replay, STATUS *status)
 {
     uint8_t start[REENCRYPT_ITEM_HEAD];
     int ret;
     bool complete;
 
+    if (entry->kind == REENCRYPT_CHANGED)
+        return (replay_change(file_fd, entry, home, replay, status));
     if (!reencrypt_item_valid(entry->kind, entry->image, entry->length))
-        return (status_set(status, STATUS_CORRUPT, "reencrypt-journal",
-          "%s holds what is no block and no log record, for offset %llu of %s",
-          REENCRYPT_JOURNAL_FILE, (unsigned long long)entry->offset, entry->path));
+        return (not_a_block(entry, status));
     if (entry->offset > INT64_MAX - entry->length)
         complete = false;
     else if ((ret = read_all(file_fd, start, sizeof(start), entry->offset, &complete, status)) != 0)
@@ -408,9 +487,8 @@ leave_file(int *fdp, const char *path, STATUS *status)
 }
 
 static int
-replay_all(int fd, const HEADER *header,
-  int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
-  ENTRY *entry, REENCRYPT_REPLAY *replay, STATUS *status)
+replay_all(int fd, const HEADER *header, const REENCRYPT_JOURNAL_HOME *home, ENTRY *entry,
+  REENCRYPT_REPLAY *replay, STATUS *status)
 {
     uint64_t offset = HEADER_LEN;
     uint32_t i;
@@ -430,12 +508,12 @@ replay_all(int fd, const HEADER *header,
             if ((ret = leave_file(&file_fd, path, status)) != 0)
                 break;
             memcpy(path, entry->path, sizeof(path));
-            if ((ret = open(context, path, &file_fd, status)) != 0)
+            if ((ret = home->open(home->context, path, &file_fd, status)) != 0)
                 break;
         }
         if (file_fd < 0)
             replay->outdated++;
-        else if ((ret = replay_entry(file_fd, entry, replay, status)) != 0)
+        else if ((ret = replay_entry(file_fd, entry, home, replay, status)) != 0)
             break;
     }
     if (ret == 0)
@@ -447,8 +525,7 @@ replay_all(int fd, const HEADER *header,
 
 int
 reencrypt_journal_replay(int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
-  REENCRYPT_REPLAY *replay, STATUS *status)
+  const REENCRYPT_JOURNAL_HOME *home, REENCRYPT_REPLAY *replay, STATUS *status)
 {
     ENTRY *entry;
     HEADER header;
@@ -467,8 +544,7 @@ reencrypt_journal_replay(int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN],
         goto err;
     if (replay->complete && (ret = check_all(fd, &header, entry, &replay->complete, status)) != 0)
         goto err;
-    if (replay->complete &&
-        (ret = replay_all(fd, &header, open, context, entry, replay, status)) != 0)
+    if (replay->complete && (ret = replay_all(fd, &header, home, entry, replay, status)) != 0)
         goto err;
     ret = remove_journal(home_fd, status);
 

@@ -1,14 +1,16 @@
 /*
- * rotation/reencrypt_journal.h -- What makes re-encryption in place survive a kill: the new images of
- *     a batch, on disk before any of them is written to its place.
+ * rotation/reencrypt_journal.h -- What makes re-encryption in place survive a kill: how a batch's blocks
+ *     change, and the new images of its log records, on disk before any of them is written to its place.
  *
  * Layer: rotation. One file in the home, written by one thread. It holds the last batch; the next one
  * overwrites it once all of the last is in place and durable. So a file that is there after a crash
  * holds a complete batch, which is written to its place again (any of it may be torn), or an
- * incomplete one, of which nothing was begun. It holds encrypted images only.
+ * incomplete one, of which nothing was begun. It holds what is encrypted only. Of a block there is the
+ * change (reencrypt_change.h), so that nothing large is written twice; records share sectors, so
+ * they and extent lists are there whole.
  *
  *      0  8  "WTKMSREJ"             of each item, 32 bytes, the path and the image:
- *      8  4  version, 1               0  4  CRC32C, continuing the header's, of all that follows
+ *      8  4  version, 2               0  4  CRC32C, continuing the header's, of all that follows
  *     12  4  items                    4  4  REENCRYPT_KIND
  *     16  8  length of all            8  8  offset in the file
  *     24  8  batch: no two alike     16  4  length of the image
@@ -63,17 +65,25 @@ typedef struct {
     uint64_t outdated; /* items whose place holds something else by now, or is gone: left alone */
 } REENCRYPT_REPLAY;
 
+/* The home that a journal is of, to who replays it. */
+typedef struct {
+    /* Open a file for reading and writing by a path that was recorded, or say -1 in *fdp. */
+    int (*open)(void *context, const char *path, int *fdp, STATUS *status);
+    /* A data key by its id. The caller frees *secretp. */
+    int (*data_key)(void *context, uint64_t id, SECRET **secretp, STATUS *status);
+    void *context;
+} REENCRYPT_JOURNAL_HOME;
+
 /*
  * reencrypt_journal_replay -- Put a complete batch to its place, durably, and remove the journal; drop an
- *     incomplete one. open opens a file of the home for reading and writing by a path that was
- *     recorded, or says -1 in *fdp: the journal is not believed about what is a file of the home,
- *     nor about what is a block. STATUS_REFUSED: it is of another keystore, or a later version's;
- *     STATUS_CORRUPT, "reencrypt-journal": it is none; STATUS_IO, STATUS_NO_MEMORY. After an error it
- *     is still there.
+ *     incomplete one. The journal is not believed about what is a file of the home, nor about what
+ *     is a block. STATUS_REFUSED: it is of another keystore, or another version's; STATUS_CORRUPT,
+ *     "reencrypt-journal": it is none; STATUS_BAD_UNIT, "reencrypt-torn": a block is neither old nor
+ *     new nor sectors of both; STATUS_NO_KEY: a data key is gone; STATUS_IO, STATUS_NO_MEMORY. After an
+ *     error it is still there.
  */
 int reencrypt_journal_replay(int home_fd, const uint8_t uuid[KEYSTORE_UUID_LEN],
-  int (*open)(void *context, const char *path, int *fdp, STATUS *status), void *context,
-  REENCRYPT_REPLAY *replay, STATUS *status) WTKMS_CHECKED;
+  const REENCRYPT_JOURNAL_HOME *home, REENCRYPT_REPLAY *replay, STATUS *status) WTKMS_CHECKED;
 
 /* reencrypt_write_vectors -- pwritev until all is written; *offsetp moves behind what was, and the vectors are
  * used up. On failure false and errno. */

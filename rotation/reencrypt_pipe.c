@@ -3,6 +3,8 @@
  */
 #include "rotation/reencrypt_pipe.h"
 
+#include "rotation/reencrypt_change.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +17,7 @@
 
 #define BATCHES 3
 #define CHUNK_BYTES ((size_t)128 * 1024) /* that a thread takes at a time */
-#define VECTORS 256
+#define VECTORS 64
 
 typedef enum { BATCH_FREE, BATCH_FILLING, BATCH_REWRITING } BATCH_STATE;
 
@@ -69,8 +71,12 @@ write_vectors(int fd, const REENCRYPT_ITEM *first, struct iovec *vectors, int co
 {
     uint64_t offset = first->offset;
 
-    if (reencrypt_write_vectors(fd, vectors, count, &offset))
+    if (reencrypt_write_vectors(fd, vectors, count, &offset)) {
+        /* The disk begins while more is copied. Only fdatasync makes it durable. */
+        (void)sync_file_range(
+          fd, (off_t)first->offset, (off_t)(offset - first->offset), SYNC_FILE_RANGE_WRITE);
         return (0);
+    }
     return (status_set_errno(status, errno, "reencrypt-write", "writing at offset %llu of %s",
       (unsigned long long)offset, first->file->path));
 }
@@ -188,16 +194,21 @@ fail(REENCRYPT_PIPE *pipe, int ret, const STATUS *status)
 }
 
 static void
+drop_arena(BATCH *batch)
+{
+    free(batch->arena);
+    batch->arena = NULL;
+    batch->size = 0;
+}
+
+static void
 clear_batch(BATCH *batch)
 {
     batch->used = batch->count = batch->next = batch->done = 0;
     batch->state = BATCH_FREE;
     /* That of a large item is not kept. */
-    if (batch->size > REENCRYPT_BATCH_BYTES) {
-        free(batch->arena);
-        batch->arena = NULL;
-        batch->size = 0;
-    }
+    if (batch->size > REENCRYPT_BATCH_BYTES)
+        drop_arena(batch);
 }
 
 static void *
@@ -319,15 +330,20 @@ seal(REENCRYPT_PIPE *pipe)
     (void)pthread_cond_broadcast(&pipe->changed);
 }
 
-/* A batch that is free, or for a large item all of them. */
+/* A batch that is free, or for a large item all of them, which then give their memory. */
 static void
 wait_free(REENCRYPT_PIPE *pipe, bool all)
 {
+    BATCH *batch;
     unsigned i;
 
-    for (i = 0; i < (all ? BATCHES : 1); i++)
-        while (pipe->batches[(pipe->filling + i) % BATCHES].state != BATCH_FREE)
+    for (i = 0; i < (all ? BATCHES : 1); i++) {
+        batch = &pipe->batches[(pipe->filling + i) % BATCHES];
+        while (batch->state != BATCH_FREE)
             (void)pthread_cond_wait(&pipe->changed, &pipe->lock);
+        if (all)
+            drop_arena(batch);
+    }
 }
 
 static int
@@ -338,7 +354,7 @@ prepare(BATCH *batch, size_t length, STATUS *status)
     if (batch->items == NULL)
         batch->items = calloc(REENCRYPT_BATCH_ITEMS, sizeof(*batch->items));
     if (batch->size < size) {
-        free(batch->arena);
+        drop_arena(batch);
         batch->arena = malloc(size);
         batch->size = batch->arena == NULL ? 0 : size;
     }
@@ -354,7 +370,8 @@ reencrypt_pipe_add(REENCRYPT_PIPE *pipe, const REENCRYPT_ITEM *item, STATUS *sta
 {
     BATCH *batch;
     REENCRYPT_ITEM *copy;
-    size_t need = item->kind == REENCRYPT_REMAINS ? 0 : item->length;
+    size_t change_length = reencrypt_change_size(item);
+    size_t need = item->kind == REENCRYPT_REMAINS ? 0 : item->length + change_length;
     int ret = 0;
 
     (void)pthread_mutex_lock(&pipe->lock);
@@ -379,7 +396,11 @@ reencrypt_pipe_add(REENCRYPT_PIPE *pipe, const REENCRYPT_ITEM *item, STATUS *sta
     if (item->kind != REENCRYPT_REMAINS) {
         copy->image = batch->arena + batch->used;
         memcpy(copy->image, item->image, item->length);
-        batch->used += item->length;
+        if (change_length != 0) {
+            copy->change = copy->image + item->length;
+            copy->change_length = change_length;
+        }
+        batch->used += need;
     }
     batch->count++;
     return (0);

@@ -11,7 +11,7 @@
 
 #include "rotation/reencrypt_journal.h"
 
-#define REENCRYPT_BATCH_BYTES ((size_t)8 * 1024 * 1024)
+#define REENCRYPT_BATCH_BYTES ((size_t)12 * 1024 * 1024)
 #define REENCRYPT_BATCH_ITEMS 16384
 
 typedef struct reencrypt_pipe REENCRYPT_PIPE;

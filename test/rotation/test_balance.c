@@ -211,8 +211,12 @@ test_block(void)
     REENCRYPT_PLAIN plain = {NULL, 0};
     STATUS status;
     uint8_t before[4096], image[4096];
-    REENCRYPT_ITEM item = {REENCRYPT_BLOCK, NULL, 8192, image, sizeof(image), BLOCK_UNIT_OFFSET,
-      PLAIN_LEN + UNIT_OVERHEAD, NULL, NULL, false};
+    REENCRYPT_ITEM item = {.kind = REENCRYPT_BLOCK,
+      .offset = 8192,
+      .image = image,
+      .length = sizeof(image),
+      .unit_offset = BLOCK_UNIT_OFFSET,
+      .unit_length = PLAIN_LEN + UNIT_OVERHEAD};
     int i;
 
     keys_make(&keys);
@@ -250,8 +254,12 @@ test_record(void)
     REENCRYPT_PLAIN plain = {NULL, 0};
     STATUS status;
     uint8_t before[896], image[896];
-    REENCRYPT_ITEM item = {REENCRYPT_RECORD, NULL, 256, image, sizeof(image),
-      LOG_RECORD_UNIT_OFFSET, PLAIN_LEN + UNIT_OVERHEAD, NULL, NULL, false};
+    REENCRYPT_ITEM item = {.kind = REENCRYPT_RECORD,
+      .offset = 256,
+      .image = image,
+      .length = sizeof(image),
+      .unit_offset = LOG_RECORD_UNIT_OFFSET,
+      .unit_length = PLAIN_LEN + UNIT_OVERHEAD};
 
     keys_make(&keys);
     item.old_key = keys.old_key;
@@ -285,8 +293,12 @@ metadata(bool cut)
     STATUS status;
     uint8_t before[4096], image[4096], unit[4 + PLAIN_LEN + UNIT_OVERHEAD];
     char hex[2 * sizeof(unit) + 1];
-    REENCRYPT_ITEM item = {REENCRYPT_METADATA, NULL, 4096, image, sizeof(image), 200,
-      2 * sizeof(unit) - (cut ? 2 : 0), NULL, NULL, false};
+    REENCRYPT_ITEM item = {.kind = REENCRYPT_METADATA,
+      .offset = 4096,
+      .image = image,
+      .length = sizeof(image),
+      .unit_offset = 200,
+      .unit_length = 2 * sizeof(unit) - (cut ? 2 : 0)};
     size_t len;
     unsigned i, last;
 

@@ -6,6 +6,6 @@
 
 #include "test/testmain.h"
 
-extern const TEST balance_tests[], journal_tests[];
+extern const TEST balance_tests[], change_tests[], journal_tests[];
 
 #endif

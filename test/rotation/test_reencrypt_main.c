@@ -4,4 +4,4 @@
 #include "test/rotation/test_reencrypt.h"
 
 const TEST_SUITE test_suites[] = {
-  {"balance", balance_tests}, {"journal", journal_tests}, {NULL, NULL}};
+  {"balance", balance_tests}, {"change", change_tests}, {"journal", journal_tests}, {NULL, NULL}};
