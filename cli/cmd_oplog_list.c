@@ -13,6 +13,8 @@
 const OPTIONS_ENTRY cmd_oplog_verify_options[] = {
   {"allow-open-end", 0, OPTIONS_FLAG, NULL, offsetof(OPTIONS, allow_open_end), NULL, 0, 0,
     "An archive whose last segment was not finished is no failure."},
+  {"silence", 0, OPTIONS_NUMBER, "SECONDS", offsetof(OPTIONS, silence), NULL, 1, UINT32_MAX,
+    "So long without an entry may be a gap: 60."},
   {NULL, 0, OPTIONS_FLAG, NULL, 0, NULL, 0, 0, NULL}};
 
 static const KEYSTORE_MASTER *
@@ -29,6 +31,14 @@ end_text(const OPLOG_FILE *file)
     if (file->status.status_class != STATUS_OK)
         return (status_class_name(file->status.status_class));
     return (file->summary.is_open ? "open" : file->is_verified ? "verified" : "closed");
+}
+
+static uint64_t
+gaps_of(const OPLOG_FILE *file, const OPLOG_GAP **foundp, size_t *countp)
+{
+    *foundp = NULL;
+    *countp = 0;
+    return (file->gaps == NULL ? 0 : oplog_gaps_found(file->gaps, foundp, countp));
 }
 
 /* --- the table */
@@ -59,6 +69,53 @@ row(OUTPUT_TABLE *table, const OPLOG_FILE *file)
 }
 
 static void
+print_gap(const char *path, const OPLOG_GAP *gap)
+{
+    char after[OPLOG_ENTRIES_TIME_SIZE], before[OPLOG_ENTRIES_TIME_SIZE],
+      missing[OPLOG_ENTRIES_TIME_SIZE];
+
+    (void)oplog_entries_time_text(gap->after, after);
+    (void)oplog_entries_time_text(gap->before, before);
+    switch (gap->kind) {
+    case OPLOG_GAP_SILENCE:
+        (void)printf("\nGap: %s has no entry for %" PRIu64
+                     " s, between %s and %s; an idle server writes one "
+                     "every 10 s, so it was down, or entries are missing.\n",
+          path, (gap->before >> 32) - (gap->after >> 32), after, before);
+        break;
+    case OPLOG_GAP_TERM_START:
+        (void)printf(
+          "\nGap: %s has a new term at %s without its first entry, \"new primary\": entries after "
+          "%s are missing.\n",
+          path, before, after);
+        break;
+    case OPLOG_GAP_TERM_BACK:
+        (void)printf("\nGap: %s goes back to an earlier term at %s, after %s: entries of two "
+                     "histories, one of which was rolled back.\n",
+          path, before, after);
+        break;
+    case OPLOG_GAP_SESSION:
+        (void)printf("\nGap: %s has an entry of %s that follows one of %s, which is missing.\n",
+          path, before, oplog_entries_time_text(gap->missing, missing));
+        break;
+    }
+}
+
+static void
+print_gaps(const char *path, const OPLOG_FILE *file)
+{
+    const OPLOG_GAP *found;
+    uint64_t all;
+    size_t count, i;
+
+    all = gaps_of(file, &found, &count);
+    for (i = 0; i < count; i++)
+        print_gap(path, &found[i]);
+    if (all > count)
+        (void)printf("\nGap: %s has %" PRIu64 " more.\n", path, all - count);
+}
+
+static void
 print_notes(const OPLOG_FILES *files)
 {
     char was[OPLOG_ENTRIES_TIME_SIZE], is[OPLOG_ENTRIES_TIME_SIZE], line[2048];
@@ -74,6 +131,7 @@ print_notes(const OPLOG_FILES *files)
               "between may be missing.\n",
               path, oplog_entries_time_text(file->summary.first, is),
               oplog_entries_time_text(file->gap, was));
+        print_gaps(path, file);
         if (file->status.status_class != STATUS_OK) {
             char *safe = output_safe(status_format(&file->status, line, sizeof(line)));
 
@@ -102,6 +160,28 @@ print_table(const OPLOG_FILES *files)
 }
 
 /* --- JSON */
+
+static void
+append_gaps(bson_t *json, const OPLOG_FILE *file)
+{
+    const OPLOG_GAP *found;
+    bson_t list, element;
+    char text[OPLOG_ENTRIES_TIME_SIZE];
+    size_t count, i;
+
+    output_json_number(json, "gapCount", (int64_t)gaps_of(file, &found, &count));
+    output_json_begin_array(json, "gaps", &list);
+    for (i = 0; i < count; i++) {
+        output_json_element(&list, (uint32_t)i, &element);
+        output_json_text(&element, "kind", oplog_gap_name(found[i].kind));
+        output_json_text(&element, "after", oplog_entries_time_text(found[i].after, text));
+        output_json_text(&element, "before", oplog_entries_time_text(found[i].before, text));
+        output_json_text(&element, "missing",
+          found[i].missing == 0 ? NULL : oplog_entries_time_text(found[i].missing, text));
+        output_json_end(&list, &element);
+    }
+    output_json_end_array(json, &list);
+}
 
 static void
 append_file(bson_t *json, const OPLOG_FILE *file)
@@ -136,6 +216,8 @@ append_file(bson_t *json, const OPLOG_FILE *file)
     output_json_bool(json, "verified", file->is_verified);
     output_json_text(
       json, "gapAfter", file->gap == 0 ? NULL : oplog_entries_time_text(file->gap, text));
+    if (file->gaps != NULL)
+        append_gaps(json, file);
     output_json_text(
       json, "error", file->status.status_class == STATUS_OK ? NULL : file->status.message);
     output_json_text(
@@ -200,6 +282,26 @@ cmd_oplog_list(CLI *cli, const OPTIONS *options, STATUS *status)
     return (ret);
 }
 
+static int
+verify(OPLOG_FILE *file, const OPTIONS *options, const SETTINGS *settings,
+  const KEYRING_OPTIONS *keyring, bool *gapp, STATUS *status)
+{
+    const OPLOG_GAP *found;
+    size_t count;
+    int ret;
+
+    if ((ret = oplog_gaps_new(
+           options->silence == 0 ? OPLOG_GAPS_SILENCE_S : (uint32_t)options->silence, &file->gaps,
+           status)) != 0)
+        return (ret);
+    status_clear(&file->status);
+    ret = oplog_files_read(file, settings, keyring, oplog_gaps_take, file->gaps, &file->status);
+    if (ret == 0 && !options->allow_open_end)
+        ret = oplog_files_refuse_open_end(file, &file->status);
+    *gapp |= file->gap != 0 || gaps_of(file, &found, &count) != 0;
+    return (ret);
+}
+
 int
 cmd_oplog_verify(CLI *cli, const OPTIONS *options, STATUS *status)
 {
@@ -215,16 +317,8 @@ cmd_oplog_verify(CLI *cli, const OPTIONS *options, STATUS *status)
         return (ret);
     if ((ret = oplog_files_find(options->operands, options->operand_count, &files, status)) != 0)
         goto err;
-    for (i = 0; i < files.count; i++) {
-        OPLOG_FILE *file = &files.files[i];
-
-        status_clear(&file->status);
-        ret = oplog_files_read(file, settings, &keyring, NULL, NULL, &file->status);
-        if (ret == 0 && !options->allow_open_end)
-            ret = oplog_files_refuse_open_end(file, &file->status);
-        failed |= ret != 0;
-        gap |= file->gap != 0;
-    }
+    for (i = 0; i < files.count; i++)
+        failed |= verify(&files.files[i], options, settings, &keyring, &gap, status) != 0;
     ret = print(options, &files, status);
     cli->exit_code = failed ? CLI_FAILED : gap || files.count == 0 ? CLI_UNJUDGED : CLI_DONE;
     oplog_files_release(&files);

@@ -111,10 +111,11 @@ const CLI_COMMAND cli_commands[] = {
     "At and below the paths, without any key: node, times of the first and the last entry,\n"
     "customer keys. What is listed so is not verified. Exit code 4: an archive is damaged.",
     false, NULL, cmd_oplog_list},
-  {"oplog verify", "PATH...", 1, "Authenticate sealed oplog archives; find gaps between them.",
+  {"oplog verify", "PATH...", 1, "Authenticate sealed oplog archives; find gaps.",
     "Every frame is decrypted and its entries are checked. Two archives of one node that have\n"
-    "no entry in common may have a gap between them. Exit code 1: something failed, 4: there\n"
-    "may be a gap, or there are no archives.",
+    "no entry in common may have a gap between them; inside of one, a long silence, a term\n"
+    "without its first entry, and a write that follows one that is not there tell of gaps.\n"
+    "Exit code 1: something failed, 4: there may be a gap, or there are no archives.",
     false, cmd_oplog_verify_options, cmd_oplog_verify},
   {"oplog open", "PATH...", 1, "Write the entries of sealed oplog archives.",
     "To the output, as mongorestore with oplogReplay takes them. Archives of one node are put\n"

@@ -46,6 +46,7 @@ typedef struct {
     bool resume;
     const char *until;
     bool allow_open_end;
+    int64_t silence; /* seconds; 0: not given */
     const char *html;
     const char *inventory;
     bool quick;

@@ -254,6 +254,7 @@ oplog_files_release(OPLOG_FILES *files)
 
     for (i = 0; i < files->count; i++) {
         keystore_free(files->files[i].keystore);
+        oplog_gaps_free(files->files[i].gaps);
         free(files->files[i].path);
     }
     free(files->files);

@@ -8,6 +8,7 @@
 
 #include "snapshot/oplog_archive.h"
 #include "snapshot/oplog_entries.h"
+#include "snapshot/oplog_gaps.h"
 
 typedef struct {
     char *path;
@@ -16,6 +17,7 @@ typedef struct {
     bool is_verified; /* every frame was authenticated */
     STATUS status;    /* what is wrong with it; an open end is not */
     uint64_t gap;     /* timestamp of the last entry before a gap before this one, else 0 */
+    OPLOG_GAPS *gaps; /* inside of it; NULL: not looked for. Freed by oplog_files_release */
 } OPLOG_FILE;
 
 typedef struct {

@@ -24,6 +24,29 @@ def entry(seconds, increment, text=b"x" * 40):
     return struct.pack("<I", len(body) + 5) + body + b"\0"
 
 
+def document(*elements):
+    body = b"".join(elements)
+    return struct.pack("<I", len(body) + 5) + body + b"\0"
+
+
+def text(value):
+    return struct.pack("<I", len(value) + 1) + value + b"\0"
+
+
+def server_entry(seconds, increment, term, message=None, session=None, number=0, before=None):
+    """As a server writes one: a no-op with a message, or an insert, of a session and after another one of it."""
+    fields = [b"\x11ts\0" + struct.pack("<II", increment, seconds), b"\x12t\0" + struct.pack("<q", term),
+              b"\x02op\0" + text(b"n" if message else b"i"),
+              b"\x03o\0" + (document(b"\x02msg\0" + text(message.encode())) if message else document())]
+    if session:
+        at, of = (before, term) if before else (0, -1)
+        fields += [b"\x03lsid\0" + document(b"\x05id\0" + struct.pack("<IB", 16, 4) + session * 16),
+                   b"\x12txnNumber\0" + struct.pack("<q", number),
+                   b"\x03prevOpTime\0" + document(b"\x11ts\0" + struct.pack("<II", 1 if before else 0, at),
+                                                   b"\x12t\0" + struct.pack("<q", of))]
+    return document(*fields)
+
+
 def entries(first, last, increments=3):
     return [((s, i), entry(s, i)) for s in range(first, last) for i in range(1, increments + 1)]
 
@@ -74,7 +97,7 @@ class OplogTest(unittest.TestCase):
         return json.loads(result[1])["archives"]
 
     def test_round_trip_in_three_appends(self):
-        first, second, third = entries(T0, T0 + 100), entries(T0 + 100, T0 + 101), entries(T0 + 200, T0 + 300)
+        first, second, third = entries(T0, T0 + 100), entries(T0 + 100, T0 + 101), entries(T0 + 160, T0 + 260)
         self.seal("a", first)
         self.seal("a", second)
         with open(self.path("third.bson"), "wb") as f:
@@ -85,7 +108,7 @@ class OplogTest(unittest.TestCase):
         self.assertEqual(os.stat(self.path("a")).st_mode & 0o777, 0o600)
         (row,) = self.listed(self.path("a"))
         self.assertEqual((row["node"], row["first"], row["last"], row["entries"], row["segments"]),
-                         ("rs0-a", f"{T0}:1", f"{T0 + 299}:3", 603, 3))
+                         ("rs0-a", f"{T0}:1", f"{T0 + 259}:3", 603, 3))
         self.assertEqual(row["recipients"][0]["provider"], "local")
         self.assertFalse(row["verified"])
         self.assertTrue(self.listed(self.path("a"), verify=True)[0]["verified"])
@@ -157,6 +180,62 @@ class OplogTest(unittest.TestCase):
         _, err = self.open("d/1", "d/3")
         self.assertIn("entries may be missing", err)
         self.assertIn("more than one node", self.open("d", code=1)[1])
+
+    def gaps(self, name, *more, code=4):
+        row, = self.listed(self.path(name), *more, code=code, verify=True)
+        self.assertEqual(row["gapCount"], len(row["gaps"]))
+        return [(gap["kind"], gap["after"], gap["before"], gap["missing"]) for gap in row["gaps"]]
+
+    def test_silence_inside_of_an_archive(self):
+        self.seal("a", entries(T0, T0 + 2) + entries(T0 + 61, T0 + 62) + entries(T0 + 122, T0 + 123))
+        self.seal("a", entries(T0 + 300, T0 + 301))
+        self.assertEqual(self.gaps("a"), [("silence", f"{T0 + 61}:3", f"{T0 + 122}:1", None),
+                                          ("silence", f"{T0 + 122}:3", f"{T0 + 300}:1", None)])
+        self.assertEqual(len(self.gaps("a", "--silence", "59")), 3)
+        self.assertEqual(len(self.gaps("a", "--silence", "177")), 1)
+        self.assertEqual(self.gaps("a", "--silence", "178", code=0), [])
+        code, out, _ = self.run_wtkms("oplog", "verify", self.path("a"), config=self.config)
+        self.assertEqual(code, 4)
+        self.assertIn(f"has no entry for 178 s, between {T0 + 122}:3 and {T0 + 300}:1".encode(), out)
+        # A list reads no entry, so it says nothing of them.
+        self.assertNotIn("gaps", self.listed(self.path("a"))[0])
+
+    def test_terms(self):
+        def written(second, term, message=None):
+            return ((T0 + second, 1), server_entry(T0 + second, 1, term, message))
+        whole = [written(0, 3), written(1, 3), written(2, 4, "new primary"), written(3, 4), written(4, 6, "new primary")]
+        self.seal("a", whole)
+        self.assertEqual(self.gaps("a", code=0), [])
+        self.seal("b", whole[:2] + whole[3:])
+        self.assertEqual(self.gaps("b"), [("term start", f"{T0 + 1}:1", f"{T0 + 3}:1", None)])
+        self.seal("c", whole[:2] + [written(2, 4, "another note")])
+        self.assertEqual(self.gaps("c"), [("term start", f"{T0 + 1}:1", f"{T0 + 2}:1", None)])
+        self.seal("d", whole + [written(9, 5)])
+        self.assertEqual(self.gaps("d"), [("term back", f"{T0 + 4}:1", f"{T0 + 9}:1", None)])
+
+    def test_sessions(self):
+        """Three writes of a session that name each other, others in between; then without one of them."""
+        def write(second, session, number, before):
+            return ((T0 + second, 1), server_entry(T0 + second, 1, 1, None, session, number, before))
+        whole = [write(1, b"A", 7, None), write(2, b"B", 1, None), write(3, b"A", 7, T0 + 1), write(4, b"B", 1, T0 + 2),
+                 write(5, b"A", 7, T0 + 3), write(6, b"A", 8, None), write(7, b"A", 8, T0 + 6)]
+        self.seal("a", whole)
+        self.assertEqual(self.gaps("a", code=0), [])
+        self.seal("b", whole[:2] + whole[3:])
+        self.assertEqual(self.gaps("b"), [("session", f"{T0 + 4}:1", f"{T0 + 5}:1", f"{T0 + 3}:1")])
+        # What was before the archive is no gap in it.
+        self.seal("c", whole[2:])
+        self.assertEqual(self.gaps("c", code=0), [])
+        code, out, _ = self.run_wtkms("oplog", "verify", self.path("b"), config=self.config)
+        self.assertEqual(code, 4)
+        self.assertIn(f"an entry of {T0 + 5}:1 that follows one of {T0 + 3}:1, which is missing".encode(), out)
+
+    def test_many_gaps_are_counted(self):
+        self.seal("a", [((T0 + 100 * i, 1), entry(T0 + 100 * i, 1)) for i in range(151)])
+        row, = self.listed(self.path("a"), code=4, verify=True)
+        self.assertEqual((row["gapCount"], len(row["gaps"])), (150, 100))
+        _, out, _ = self.run_wtkms("oplog", "verify", self.path("a"), config=self.config)
+        self.assertIn(b"has 50 more", out)
 
     def test_a_home_is_recorded_and_not_needed(self):
         home = self.path("home")
