@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/target.h"
+#include "common/clock.h"
 #include "datafile/home.h"
 #include "keystore/state_file.h"
 #include "rotation/rotate.h"
@@ -72,15 +73,6 @@ typedef struct {
 
 /* --- waiting for the running database */
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
-
 /*
  * The pid is not compared: seen from another container it is another number. The generation did not exist
  * before, so whoever says that it uses it was running after the rotation.
@@ -109,7 +101,7 @@ wait_in_use(const TARGET *target, const OPTIONS *options, const ROTATE_RESULT *r
 {
     const struct timespec step = {0, WAIT_STEP_MS * 1000000L};
     int64_t seconds = options->timeout == 0 ? WAIT_DEFAULT_S : options->timeout;
-    int64_t start = monotonic_ms();
+    int64_t start = clock_ms();
     pid_t pid;
     int ret;
 
@@ -121,7 +113,7 @@ wait_in_use(const TARGET *target, const OPTIONS *options, const ROTATE_RESULT *r
             return (0);
         if ((ret = read_generation(target, result, &in_use->generation, status)) != 0)
             return (ret);
-        in_use->elapsed_ms = monotonic_ms() - start;
+        in_use->elapsed_ms = clock_ms() - start;
         if (in_use->generation >= result->generation)
             return (0);
         if (in_use->elapsed_ms >= seconds * 1000)

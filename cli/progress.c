@@ -4,34 +4,25 @@
 #include "cli/progress.h"
 
 #include "cli/output.h"
+#include "common/clock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BAR 30
-#define INTERVAL_NS 200000000LL
+#define INTERVAL_MS 200
 
 struct progress {
     const char *what;
     uint64_t total;
     atomic_uint_least64_t done;
-    atomic_llong next; /* when to draw again */
-    long long start;
+    atomic_int_least64_t next; /* when to draw again */
+    int64_t start;
     pthread_mutex_t lock; /* of the terminal's line */
 };
-
-static long long
-now_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (ts.tv_sec * 1000000000LL + ts.tv_nsec);
-}
 
 PROGRESS *
 progress_start(const char *what, uint64_t total)
@@ -43,14 +34,14 @@ progress_start(const char *what, uint64_t total)
     progress = output_allocate(1, sizeof(*progress));
     progress->what = what;
     progress->total = total;
-    progress->start = now_ns();
-    atomic_store(&progress->next, progress->start + INTERVAL_NS);
+    progress->start = clock_ms();
+    atomic_store(&progress->next, progress->start + INTERVAL_MS);
     (void)pthread_mutex_init(&progress->lock, NULL);
     return (progress);
 }
 
 static void
-draw(PROGRESS *progress, long long now)
+draw(PROGRESS *progress, int64_t now)
 {
     double done, seconds, share;
     int filled, i;
@@ -64,7 +55,7 @@ draw(PROGRESS *progress, long long now)
     for (i = 0; i < BAR; i++)
         bar[i] = i < filled ? '#' : '.';
     bar[BAR] = '\0';
-    seconds = (double)(now - progress->start + 1) / 1e9;
+    seconds = (double)(now - progress->start + 1) / 1e3;
     if (share > 0)
         (void)snprintf(left, sizeof(left), "  %.0f s left", seconds / share * (1 - share));
     (void)fprintf(stderr, "\r%s [%s] %3d%%  %.1f MiB  %.0f MiB/s%s\033[K", progress->what, bar,
@@ -75,14 +66,15 @@ draw(PROGRESS *progress, long long now)
 void
 progress_add(PROGRESS *progress, uint64_t bytes)
 {
-    long long next, now;
+    int64_t now;
+    int_least64_t next;
 
     if (progress == NULL)
         return;
     atomic_fetch_add(&progress->done, bytes);
-    now = now_ns();
+    now = clock_ms();
     next = atomic_load(&progress->next);
-    if (now < next || !atomic_compare_exchange_strong(&progress->next, &next, now + INTERVAL_NS))
+    if (now < next || !atomic_compare_exchange_strong(&progress->next, &next, now + INTERVAL_MS))
         return;
     (void)pthread_mutex_lock(&progress->lock);
     draw(progress, now);

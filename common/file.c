@@ -3,6 +3,8 @@
  */
 #include "common/file.h"
 
+#include "common/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -540,20 +542,11 @@ is_same_file(int dirfd, const char *name, int fd)
             a.st_dev == b.st_dev && a.st_ino == b.st_ino);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
-
 int
 file_lock(int dirfd, const char *name, int timeout_ms, int *fdp, STATUS *status)
 {
     struct timespec pause;
-    int64_t end = monotonic_ms() + (timeout_ms > 0 ? timeout_ms : 0);
+    int64_t end = clock_ms() + (timeout_ms > 0 ? timeout_ms : 0);
     long pause_ms = 1;
     int fd = -1, ret;
 
@@ -574,7 +567,7 @@ file_lock(int dirfd, const char *name, int timeout_ms, int *fdp, STATUS *status)
             (void)status_set_errno(status, errno, "file-lock", "cannot lock %s", name);
             break;
         }
-        if (monotonic_ms() >= end) {
+        if (clock_ms() >= end) {
             (void)status_set(
               status, STATUS_BUSY, "file-lock-busy", "another process holds the lock %s", name);
             break;

@@ -3,6 +3,7 @@
  */
 #include "extension/refusal.h"
 
+#include "common/clock.h"
 #include "keystore/keyring.h"
 #include "keystore/mirror.h"
 
@@ -35,10 +36,7 @@ static pthread_mutex_t refusals_mutex = PTHREAD_MUTEX_INITIALIZER;
 static time_t
 now(void)
 {
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (ts.tv_sec + 1);
+    return ((time_t)(clock_ms() / 1000) + 1);
 }
 
 static void

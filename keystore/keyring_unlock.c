@@ -6,6 +6,7 @@
  */
 #include "keystore/keyring_private.h"
 
+#include "common/clock.h"
 #include "crypto/random.h"
 #include "keystore/keystore_format.h"
 #include "keystore/payload.h"
@@ -24,15 +25,6 @@
 #define BACKOFF_MAX_MS 10000
 #define CALL_DEFAULT_MS 10000 /* of an entry without a timeout: there is no network */
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
-
 /*
  * Wait before another try: half of the step and a random part of the other half, so that a fleet
  * that lost its key service together does not come back together. False when time is up.
@@ -42,7 +34,7 @@ back_off(unsigned attempt, int64_t end)
 {
     struct timespec pause;
     STATUS ignored;
-    int64_t left = end - monotonic_ms();
+    int64_t left = end - clock_ms();
     int64_t step = attempt < BACKOFF_DOUBLINGS ? BACKOFF_FIRST_MS << attempt : BACKOFF_MAX_MS;
     uint32_t random = 0;
 
@@ -70,7 +62,7 @@ call_timeout(const KMS_CLIENT *client, int timeout_ms)
     return (timeout_ms != 0 ? timeout_ms : own != 0 ? (int)own : CALL_DEFAULT_MS);
 }
 
-/* The moment, in monotonic_ms, until which a client's UNAVAILABLE is tried again. */
+/* The moment, in clock_ms, until which a client's UNAVAILABLE is tried again. */
 static int64_t
 retry_end(const KMS_CLIENT *client, int64_t start, int64_t retry_for_ms)
 {
@@ -127,7 +119,7 @@ open_clients(const KEYRING *keyring, const SETTINGS *settings, const char *scope
 typedef struct {
     KMS_CLIENT *client;
     size_t recipient;
-    int64_t end;   /* of tries, in monotonic_ms */
+    int64_t end;   /* of tries, in clock_ms */
     bool is_final; /* its answer will not change by asking again, or its time is up */
 } ATTEMPT;
 
@@ -213,7 +205,7 @@ tell_retry(const KEYRING *keyring, const KEYRING_JOB *job, const ATTEMPT *attemp
   const STATUS *status, unsigned *toldp)
 {
     char line[sizeof(status->message) + sizeof(status->hint) + 64];
-    int64_t left = attempt->end - monotonic_ms();
+    int64_t left = attempt->end - clock_ms();
 
     if ((*toldp & 1u << status->status_class) != 0)
         return;
@@ -241,7 +233,7 @@ try_all(const KEYRING *keyring, const KEYSTORE *keystore, ATTEMPT *attempts, siz
         status_clear(&one);
         if ((ret = try_one(keyring, keystore, &attempts[i], job, &one)) == 0)
             break;
-        attempts[i].is_final = ret != STATUS_UNAVAILABLE || monotonic_ms() >= attempts[i].end;
+        attempts[i].is_final = ret != STATUS_UNAVAILABLE || clock_ms() >= attempts[i].end;
         if (!attempts[i].is_final) {
             *may_retryp = true;
             tell_retry(keyring, job, &attempts[i], &one, toldp);
@@ -270,7 +262,7 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
     CLIENTS *clients;
     ATTEMPT attempts[KEYSTORE_RECIPIENTS_MAX * KEYSTORE_RECIPIENTS_MAX] = {0};
     size_t count;
-    int64_t start = monotonic_ms(), end = start;
+    int64_t start = clock_ms(), end = start;
     unsigned tries = 0, told = 0;
     size_t i;
     bool may_retry;
@@ -299,7 +291,7 @@ run_job(const KEYRING *keyring, const KEYSTORE *keystore, KEYRING_JOB *job, int6
             job->ret = (int)status_add(&job->status,
               "so scope \"%s\" of the keystore is closed (%s, tried for %lld seconds)",
               job->master->scope, status_class_name(job->status.status_class),
-              (long long)(monotonic_ms() - start) / 1000);
+              (long long)(clock_ms() - start) / 1000);
     }
     close_clients(clients);
 }
@@ -436,7 +428,7 @@ wrap_for_all(const KEYSTORE *keystore, CLIENTS *clients, KEYSTORE_MASTER *master
     KMS_WRAPPED wrapped;
     KMS_CLIENT *client;
     KEYSTORE_RECIPIENT *recipient;
-    int64_t end, start = monotonic_ms();
+    int64_t end, start = clock_ms();
     size_t i;
     int ret, timeout;
 

@@ -3,6 +3,7 @@
  */
 #include "rotation/reencrypt_pipe.h"
 
+#include "common/clock.h"
 #include "rotation/reencrypt_change.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCHES 3
@@ -43,7 +43,7 @@ struct reencrypt_pipe {
     pthread_t *workers, writer;
     unsigned worker_count;
     bool has_writer;
-    struct timespec start;
+    int64_t start; /* of clock_ms */
     REENCRYPT_PIPE_RESULT result;
 };
 
@@ -166,20 +166,10 @@ write_batch(REENCRYPT_PIPE *pipe, const BATCH *batch, STATUS *status)
 static void
 throttle(const REENCRYPT_PIPE *pipe)
 {
-    struct timespec until = pipe->start;
-    double seconds;
-
-    if (pipe->options.throttle == 0)
-        return;
-    seconds = (double)pipe->result.bytes / (double)pipe->options.throttle;
-    until.tv_sec += (time_t)seconds;
-    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        ;
+    if (pipe->options.throttle != 0)
+        clock_sleep(pipe->start +
+                    (int64_t)((double)pipe->result.bytes * 1e3 / (double)pipe->options.throttle) -
+                    clock_ms());
 }
 
 /* --- threads; the functions below hold the lock but where they say so */
@@ -445,7 +435,7 @@ reencrypt_pipe_start(const REENCRYPT_PIPE_OPTIONS *options, REENCRYPT_PIPE **pip
     if ((pipe = calloc(1, sizeof(*pipe))) == NULL)
         return (status_set_errno(status, ENOMEM, "no-memory", "no memory for threads"));
     pipe->options = *options;
-    (void)clock_gettime(CLOCK_MONOTONIC, &pipe->start);
+    pipe->start = clock_ms();
     (void)pthread_mutex_init(&pipe->lock, NULL);
     (void)pthread_cond_init(&pipe->changed, NULL);
     if ((pipe->workers = calloc(options->threads, sizeof(*pipe->workers))) == NULL)
