@@ -234,7 +234,9 @@ create_keystore(const TARGET *target, const KEYRING_OPTIONS *options, INIT *init
     SURVEY survey;
     int ret;
 
-    if ((ret = survey_home(target, false, true, &survey, status)) == 0) {
+    memset(&survey, 0, sizeof(survey));
+    if ((ret = home_refuse_unfinished(target->fd, status)) == 0 &&
+        (ret = survey_home(target, false, true, &survey, status)) == 0) {
         if (survey.has_data)
             ret = refuse_without_keystore(target, &survey, status);
         else if ((ret = target_refuse_running(target, status)) == 0 &&

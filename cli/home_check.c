@@ -367,7 +367,9 @@ check_blocks(WALK *walk, STATUS *status)
           &blocks, quick ? BLOCK_WALK_HEADERS : BLOCK_WALK_FULL, &handler, NULL, status);
     }
     block_file_close(&blocks);
-    if (state->clear_units != 0 && (state->units != 0 || state->is_metadata))
+    /* Without keys it may be a home that is not encrypted at all. */
+    if (state->clear_units != 0 &&
+        (state->units != 0 || (state->is_metadata && walk->run->keyring != NULL)))
         finding(walk->run, walk->index, walk->first_clear, HOME_CHECK_BLOCK, false,
           "%llu clear pages in an encrypted table, the first of them here",
           (unsigned long long)state->clear_units);

@@ -621,8 +621,8 @@ copy_and_verify(SNAPSHOT_RESTORE *r, STATUS *status)
 
     if (!r->resumed && (ret = prove_recipients(r, status)) != 0)
         return (ret);
-    if ((ret = restore_state_write(r->target.fd, &r->state, r->source, status)) != 0 ||
-        (ret = restore_block(r->target.fd, NULL, 0, status)) != 0 ||
+    if ((ret = restore_block(r->target.fd, NULL, 0, status)) != 0 ||
+        (ret = restore_state_write(r->target.fd, &r->state, r->source, status)) != 0 ||
         (ret = take_back(r, bring_files(r, status), status)) != 0 ||
         (ret = take_back(r, take_brought_keys(r, status), status)) != 0 ||
         (r->is_archive && (ret = check_log_path(r, r->target.fd, status)) != 0) ||

@@ -103,6 +103,25 @@ restore_state_write(int home_fd, const RESTORE_STATE *state, const char *source,
     return (ret);
 }
 
+/* Of a first restore_block, cut short or not: see there. */
+static bool
+is_leftover(int home_fd, const char *name)
+{
+    STATUS ignored;
+    uint8_t *text = NULL;
+    size_t len;
+    bool found, leftover;
+
+    if (strcmp(name, MIRROR_FILE ".new") == 0 || strcmp(name, MANIFEST_UNFINISHED_FILE ".new") == 0)
+        return (true);
+    leftover =
+      strcmp(name, MIRROR_FILE) == 0 &&
+      file_read(home_fd, MIRROR_FILE, MIRROR_MAX_BYTES, true, &found, &text, &len, &ignored) == 0 &&
+      found && restore_is_blocked((char *)text, len);
+    free(text);
+    return (leftover);
+}
+
 int
 restore_is_empty(int home_fd, bool *emptyp, char **namep, STATUS *status)
 {
@@ -120,7 +139,7 @@ restore_is_empty(int home_fd, bool *emptyp, char **namep, STATUS *status)
     }
     while (*emptyp && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, "lost+found") != 0) {
+            strcmp(entry->d_name, "lost+found") != 0 && !is_leftover(home_fd, entry->d_name)) {
             *emptyp = false;
             *namep = bson_strdup(entry->d_name);
         }

@@ -50,13 +50,14 @@ int restore_state_read(
 int restore_state_write(
   int home_fd, const RESTORE_STATE *state, const char *source, STATUS *status) WTKMS_CHECKED;
 
-/* restore_is_empty -- Whether a directory has nothing but a file system's lost+found; else *namep, for the
- * caller to bson_free, is one that it has. */
+/* restore_is_empty -- Whether a directory has nothing but a file system's lost+found, and what restore_block
+ * wrote before there was a marker; else *namep, for the caller to bson_free, is one that it has. */
 int restore_is_empty(int home_fd, bool *emptyp, char **namep, STATUS *status) WTKMS_CHECKED;
 
 /*
  * restore_block -- Write WiredTiger.config so that no engine opens: the line, and the copy's own lines without
- *     ours (text NULL: none). restore_unblock makes of such a text, which may have a mirror by now, the
+ *     ours (text NULL: none). The first one comes before the marker, so that no engine ever opens what
+ *     has one. restore_unblock makes of such a text, which may have a mirror by now, the
  *     final one, with these engine lines ("" none). The caller frees *textp with free(). STATUS_REFUSED: what
  *     mirror_render says; STATUS_CORRUPT, STATUS_IO.
  */

@@ -69,7 +69,7 @@ check_inside(const WALK *walk, int fd, const char *path, STATUS *status)
     size_t len = strlen(walk->top);
 
     if (path_of(fd, found) && strncmp(found, walk->top, len) == 0 &&
-        (found[len] == '/' || walk->top[len - 1] == '/'))
+        (found[len] == '/' || found[len] == '\0' || walk->top[len - 1] == '/'))
         return (0);
     (void)status_set(status, STATUS_REFUSED, "restore-link",
       "%s/%s is a link that leads out of the copy", walk->name, path);
