@@ -253,16 +253,22 @@ class Lab:
             raise AssertionError(f"wtkms {args}: exit {result.returncode}: {result.stdout}{result.stderr}")
         return result
 
-    def engine(self, home, *args, feed=None, environment=None, check=True):
-        if WT is None:
-            missing("Debian's package wiredtiger is not installed")
-        environment = clean_environment(environment)
+    @staticmethod
+    def engine_environment(more=None):
+        """For a program that loads the module, which may be built with a sanitizer."""
+        environment = clean_environment(more)
         libraries = subprocess.run(["ldd", MODULE], capture_output=True, text=True).stdout
         preload = [line.split()[2] for line in libraries.splitlines() if "libasan" in line or "libtsan" in line]
         if preload:
+            preload += environment.get("LD_PRELOAD", "").split()
             environment.update(LD_PRELOAD=" ".join(preload), ASAN_OPTIONS="detect_leaks=0")
+        return environment
+
+    def engine(self, home, *args, feed=None, environment=None, check=True):
+        if WT is None:
+            missing("Debian's package wiredtiger is not installed")
         result = subprocess.run([WT, "-h", home, *args], input=feed, capture_output=True, timeout=120,
-                                env=environment)
+                                env=self.engine_environment(environment))
         if check and result.returncode != 0:
             raise AssertionError(f"wt {args}: exit {result.returncode}: {result.stderr.decode(errors='replace')}")
         return result

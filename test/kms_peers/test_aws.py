@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -98,7 +99,8 @@ class Front:
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 front.requests.append((self.command, self.path, dict(self.headers), body))
-                code, headers, reply = hook(self.command, self.path, self.headers, body) or self.forward(body)
+                code, headers, reply = (hook(self.command, self.path, self.headers, body) or
+                                        front.forward(self.command, self.path, self.headers, body))
                 self.send_response(code)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -108,22 +110,30 @@ class Front:
 
             do_GET = do_PUT = do_POST = answer
 
-            def forward(self, body):
-                connection = http.client.HTTPConnection("127.0.0.1", target, timeout=30)
-                connection.request(self.command, self.path, body, dict(self.headers))
-                reply = connection.getresponse()
-                data = reply.read()
-                connection.close()
-                return reply.status, {"Content-Type": reply.getheader("Content-Type", "")}, data
-
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, address):
+                """A connection that either side ends is no news."""
+                if not isinstance(sys.exc_info()[1], (ConnectionError, threading.BrokenBarrierError)):
+                    super().handle_error(request, address)
+
+        self.target = target
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def forward(self, method, path, headers, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=30)
+        connection.request(method, path, body, dict(headers))
+        reply = connection.getresponse()
+        data = reply.read()
+        connection.close()
+        return reply.status, {"Content-Type": reply.getheader("Content-Type", "")}, data
 
     def close(self):
         self.server.shutdown()
