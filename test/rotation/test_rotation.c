@@ -694,9 +694,50 @@ rotate_all_three(void *context)
     return (wrong);
 }
 
+/* Whether a change was refused for want of a right to write, and says of which file. */
+static bool
+is_denied(int ret, const STATUS *status)
+{
+    return (ret == STATUS_IO && (status->sys_errno == EACCES || status->sys_errno == EROFS) &&
+            strstr(status->message, KEYRING_FILE) != NULL);
+}
+
+/* The same child, for what takes keys out or makes a clone one's own. */
+static int
+change_all_that_is_denied(void *context)
+{
+    const LAB *lab = context;
+    FORK_RESULT forked;
+    PRUNE prune;
+    REMOVE_RESULT removed;
+    STATUS status;
+    int wrong = rotate_all_three(context);
+
+    status_clear(&status);
+    if (!is_denied(fork_keystore(lab->fd, lab->a, &lab->options, &forked, &status), &status))
+        wrong += 10;
+    fork_release(&forked);
+    status_clear(&status);
+    if (!is_denied(
+          remove_keyid(lab->fd, lab->a, "tenant", &lab->options, &removed, &status), &status))
+        wrong += 20;
+    remove_release(&removed);
+    /* What could go is told; the write is what is denied. */
+    status_clear(&status);
+    if (prune_begin(lab->fd, lab->a, &lab->options, &prune, &status) != 0 || prune.count != 1)
+        wrong += 40;
+    else if (!is_denied(prune_retire(lab->fd, lab->a, &lab->options, &prune, &status), &status) ||
+             prune.written)
+        wrong += 80;
+    prune_release(&prune);
+    return (wrong);
+}
+
 static void
 read_only_home(void)
 {
+    ROTATE_RESULT rotated;
+    STATUS status;
     FILES files;
     LAB lab;
     size_t i;
@@ -706,6 +747,9 @@ read_only_home(void)
     if (!is_root("read_only_home"))
         return;
     lab_make(&lab);
+    status_clear(&status);
+    ROTATES(rotate_data(lab.fd, lab.a, "tenant", &lab.options, &rotated, &status));
+    rotate_release(&rotated);
     CU_ASSERT_EQUAL(chmod(test_scratch(), 0711), 0);
     CU_ASSERT_EQUAL(chmod(lab.dir, 0755), 0);
     CU_ASSERT_EQUAL(fchmod(lab.fd, 0555), 0);
@@ -716,7 +760,7 @@ read_only_home(void)
             CU_ASSERT_EQUAL(fchmodat(lab.fd, file_names[i], 0444, 0), 0);
     }
     files_take(&lab, &files);
-    CU_ASSERT_EQUAL(in_child(OTHER_UID, rotate_all_three, &lab), 0);
+    CU_ASSERT_EQUAL(in_child(OTHER_UID, change_all_that_is_denied, &lab), 0);
     CU_ASSERT_TRUE(files_same(&lab, &files));
     lab_free(&lab);
 }
