@@ -266,8 +266,11 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
         ret = walk_log(walk, file, status);
         break;
     case HOME_TURTLE:
-    case HOME_BACKUP_METADATA:
         walk->turtle = true;
+        break;
+    case HOME_BACKUP_METADATA:
+        /* A backup has all that is in WiredTiger.wt in this file, in clear. */
+        walk->turtle = walk->metadata = true;
         break;
     case HOME_UNREADABLE:
         start_file(walk, file);

@@ -98,6 +98,7 @@ typedef struct {
     uint64_t listed; /* files of the manifest that are there */
     uint64_t units, clear, foreign;
     bool turtle, metadata, data;
+    bool backup; /* the metadata of a backup, in clear: instead of WiredTiger.wt and its turtle */
 } FACTS;
 
 static void
@@ -172,8 +173,10 @@ note_file(FACTS *facts, const COPY_FILE *file, const COPY_FILE *content, size_t 
         facts->data = facts->data || content->sample->units != 0 || content->sample->clear != 0;
         break;
     case COPY_FILE_TURTLE:
-    case COPY_FILE_BACKUP_METADATA:
         facts->data = facts->turtle = true;
+        break;
+    case COPY_FILE_BACKUP_METADATA:
+        facts->data = facts->backup = true;
         break;
     case COPY_FILE_TORN:
         facts->data = true;
@@ -361,7 +364,7 @@ judge(FACTS *facts)
         copy_problem(copy, true, "pages that are encrypted by something else than this module");
     else if (copy->state == COPY_UNKNOWN)
         copy_problem(copy, true, "nothing in it tells whether it is encrypted");
-    if (facts->data && (!facts->turtle || !facts->metadata))
+    if (facts->data && !facts->backup && (!facts->turtle || !facts->metadata))
         copy_problem(copy, true, "half a copy: %s is missing",
           facts->metadata
             ? "what says where the metadata is, WiredTiger.turtle or WiredTiger.backup,"

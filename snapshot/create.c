@@ -420,12 +420,14 @@ copy_files(RUN *run, STATUS *status)
 static int
 check_unchanged(const RUN *run, STATUS *status)
 {
+    CREATE_OPTIONS silent = *run->options;
     CREATE_PLAN after;
     int ret;
 
     if (run->options->method == MANIFEST_FILES)
         return (0);
-    if ((ret = create_plan_make(run->home_fd, run->options, &after, status)) == 0)
+    silent.log = NULL; /* what is left out was said */
+    if ((ret = create_plan_make(run->home_fd, &silent, &after, status)) == 0)
         ret = create_plan_compare(&run->plan, &after, status);
     create_plan_release(&after);
     return (ret);
@@ -573,7 +575,7 @@ begin(RUN *run, STATUS *status)
         return (ret);
     if ((ret = open_keyring(run, status)) != 0)
         return (ret);
-    if (!run->plan.metadata && !run->plan.turtle && run->keyring == NULL)
+    if (!run->plan.metadata && !run->plan.turtle && !run->plan.backup && run->keyring == NULL)
         return (status_set(
           status, STATUS_REFUSED, "copy-no-home", "%s has no database in it", run->options->home));
     if ((ret = file_copier_new(&copying, &run->copier, status)) != 0 ||

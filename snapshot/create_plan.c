@@ -54,8 +54,8 @@ static void
 note_name(CREATE_PLAN *plan, const char *path)
 {
     plan->metadata = plan->metadata || strcmp(path, "WiredTiger.wt") == 0;
-    plan->turtle = plan->turtle || strcmp(path, "WiredTiger.turtle") == 0 ||
-                   strcmp(path, "WiredTiger.backup") == 0 ||
+    plan->turtle = plan->turtle || strcmp(path, "WiredTiger.turtle") == 0;
+    plan->backup = plan->backup || strcmp(path, "WiredTiger.backup") == 0 ||
                    strcmp(path, "WiredTiger.ibackup") == 0;
 }
 
@@ -283,16 +283,16 @@ drop_repeated(CREATE_PLAN *plan)
     plan->count = n;
 }
 
+/* A cursor lists no WiredTiger.wt: all that is in it is in WiredTiger.backup, in clear. */
 static int
 check_list(const PLANNING *planning, STATUS *status)
 {
-    if (planning->plan->metadata && planning->plan->turtle)
+    if (planning->plan->backup || (planning->plan->metadata && planning->plan->turtle))
         return (0);
     (void)status_set(status, STATUS_REFUSED, "copy-list",
-      "the list names no %s: it is not what a backup cursor lists of a whole home",
-      planning->plan->metadata ? "WiredTiger.backup" : "WiredTiger.wt");
-    return (status_hint(status, "list every name that the cursor gives, with \"\" or a full "
-                                "backup's configuration as its target"));
+      "the list names no WiredTiger.backup: it is not what a backup cursor lists of a whole home");
+    return (
+      status_hint(status, "open the cursor without a target, and list every name that it gives"));
 }
 
 int

@@ -27,7 +27,8 @@ typedef struct {
     size_t count, room;
     uint64_t bytes;
     char *log_path;        /* the one outside the home, or NULL */
-    bool metadata, turtle; /* WiredTiger.wt; WiredTiger.turtle or a backup's metadata */
+    bool metadata, turtle; /* WiredTiger.wt, WiredTiger.turtle */
+    bool backup;           /* a backup's metadata, which stands for both */
 } CREATE_PLAN;
 
 /* create_plan_make -- By walking the home, or from options->files. The caller calls create_plan_release, also
