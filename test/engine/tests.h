@@ -16,5 +16,6 @@ extern const TEST wt_tests[];
 extern const TEST code_tests[];
 extern const TEST rotation_tests[];
 extern const TEST reencrypt_tests[];
+extern const TEST restore_tests[];
 
 #endif
