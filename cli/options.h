@@ -55,7 +55,7 @@ typedef struct {
     bool frozen;
     const char *files;
     const char *keep_until;
-    bool confirmed; /* --yes of a command that asks no more than yes or no */
+    bool confirmed;        /* --yes of a command that asks no more than yes or no */
     const char **operands; /* points into argv; freed by options_release */
     size_t operand_count;
 } OPTIONS;
