@@ -312,6 +312,16 @@ look_at_source(SNAPSHOT_RESTORE *r, STATUS *status)
     return (r->keys.found ? open_keys(r, status) : 0);
 }
 
+/* Root would have to guess whose it is to be. */
+static int
+make_home(const OPTIONS *options, STATUS *status)
+{
+    if (options->plan || geteuid() == 0 || mkdir(options->operands[1], 0700) == 0 ||
+        errno == EEXIST)
+        return (0);
+    return (status_set_errno(status, errno, "restore-home", "making %s", options->operands[1]));
+}
+
 int
 snapshot_restore_prepare(CLI *cli, const OPTIONS *options, SNAPSHOT_RESTORE *r, STATUS *status)
 {
@@ -326,6 +336,7 @@ snapshot_restore_prepare(CLI *cli, const OPTIONS *options, SNAPSHOT_RESTORE *r, 
         (ret = absolute(
            options->module == NULL ? WTKMS_MODULE : options->module, &r->module, status)) != 0 ||
         (ret = open_source(r, options->operands[0], status)) != 0 ||
+        (ret = make_home(options, status)) != 0 ||
         (ret = target_open(options->operands[1], &r->target, status)) != 0 ||
         (ret = target_load(&r->target, r->config, status)) != 0)
         return (ret);

@@ -287,8 +287,7 @@ open_bytes(KEYRING *keyring, const uint8_t *data, size_t len, KEYRING_SOURCE sou
 
     if ((ret = keystore_decode(data, len, &keystore, status)) != 0)
         return (ret);
-    if (keystore->partial &&
-        !(keyring->options.read_only && keyring->options.accept_partial)) {
+    if (keystore->partial && !(keyring->options.read_only && keyring->options.accept_partial)) {
         (void)status_set(status, STATUS_REFUSED, "keystore-partial",
           "%s is only a part of the keystore",
           source == KEYRING_FROM_MIRROR ? "the mirror" : "this");
