@@ -100,15 +100,22 @@ class Writers:
             except PyMongoError as error:
                 self.errors.append(type(error).__name__)
 
-    def run_and_kill(self, seconds):
-        """Let them write, then SIGKILL the server under them."""
+    def start(self):
         for thread in self._threads:
             thread.start()
-        time.sleep(seconds)
+
+    def kill(self):
+        """SIGKILL the server under them; how many writes were acknowledged."""
         self.server.kill()
         for thread in self._threads:
             thread.join(60)
         return len(self.acknowledged)
+
+    def run_and_kill(self, seconds):
+        """Let them write for so long."""
+        self.start()
+        time.sleep(seconds)
+        return self.kill()
 
     def lost(self, client):
         """How many acknowledged writes are not there. A later, unacknowledged one may be."""

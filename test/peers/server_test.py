@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import traceback
 
+import server_copies
 import server_scenario as scenario
 from server import Refused, Server
 
@@ -176,6 +177,7 @@ def backup_archive(case, report, documents):
     report.equal(found, 0, f"and no known text{where or ''}")
     with case.server(home) as server, server.client() as client:
         report.equal(documents.missing(client), 0, "it opens with the keystore of the mirror alone")
+    server_copies.backup_under_load(case, report, documents)
 
 
 def plain_home_is_refused(case, report):
