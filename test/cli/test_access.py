@@ -235,8 +235,11 @@ access: {{{access}}}
     def run_host(self, command):
         """An engine that has the home open until its input ends."""
         with open(self.path("out"), "wb") as out:
+            environment = engine_environment()
+            if command[0] == HOST:  # built with the module, so with its sanitizer too
+                environment.pop("LD_PRELOAD", None)
             host = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,
-                                    env=engine_environment())
+                                    env=environment)
 
         def end():
             if host.poll() is None:

@@ -3,6 +3,7 @@ engine wrote (Debian's wt, WiredTiger 3.2.1, with our module), and tools that da
 or a disk would: with a checksum that fits."""
 import json
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -27,7 +28,15 @@ SECRET_TEXT = b"plaintext-that-no-file-may-hold"
 def sanitizer_library():
     """An engine that was not built with the sanitizer must load its library first."""
     out = subprocess.run(["ldd", MODULE], capture_output=True, text=True).stdout
-    return " ".join(line.split()[2] for line in out.splitlines() if "libasan" in line or "libtsan" in line)
+    found = [line.split()[2] for line in out.splitlines() if "libasan" in line or "libtsan" in line]
+    if not found and os.path.exists(MODULE):
+        # clang puts its library into programs and names none in a module.
+        with open(MODULE, "rb") as module:
+            text = module.read()
+        found = [subprocess.run(["clang", f"-print-file-name=libclang_rt.{name}-{platform.machine()}.so"],
+                                capture_output=True, text=True).stdout.strip()
+                 for name in ("asan", "tsan") if b"__%s_init" % name.encode() in text]
+    return " ".join(found)
 
 
 PRELOAD = sanitizer_library()
