@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """test/cli/test_backup_page.py -- doc/backup-and-restore.md does what it says: its marked blocks are run as they
-stand, on a home that the real engine wrote.
+stand, on a home that the real engine wrote, and every other wtkms line is held to the command's help.
 
 Run by make check in the build directory; WTKMS_BUILD names another. Arguments are unittest's."""
 import os
@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -44,6 +45,32 @@ BLOCKS = blocks_of(TEXT)
 FIRST, LAST, STEP = 1763999000, 1764003600, 50  # around the times in the page
 
 
+def commands(text):
+    """Every wtkms command of the page's blocks and of its text in backquotes, as words."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    for body in [b.replace("\\\n", " ") for _, b in BLOCKS] + re.findall(r"`(wtkms [^`]*)`", joined.replace("\n", " ")):
+        for line in body.splitlines():
+            for part in re.split(r"[|;]|&&|#", line):
+                words = part.split()
+                if words and words[0] == "wtkms":
+                    yield words[1:]
+
+
+class HelpTest(unittest.TestCase):
+    def test_every_command_exists(self):
+        found = list(commands(TEXT))
+        self.assertGreater(len(found), 25)
+        for words in found:
+            name = [words[0]]
+            if wtkms(*name, "--help").code != 0 or words[0] in ("snapshot", "inventory", "oplog", "key", "keystore", "rotate"):
+                name = words[:2]
+            text = wtkms(*name, "--help")
+            self.assertEqual(text.code, 0, f"the page has wtkms {' '.join(words)}: {text.err}")
+            for word in words[len(name):]:
+                if word.startswith("--"):
+                    self.assertRegex(text.out, rf"{word}\b", f"the page has wtkms {' '.join(words)}")
+
+
 @unittest.skipUnless(WT, "no wt")
 class BlockTest(Case):
     def setUp(self):
@@ -55,9 +82,10 @@ class BlockTest(Case):
         self.copy_path = self.path("backup/2026-11-24")
         shutil.copytree(self.home, self.copy_path)
         self.entries()
-        # What stands in for an installed wtkms: init finds the module where it was built.
+        # What stands in for an installed wtkms: the module is where it was built.
         with open(self.path("bin/wtkms"), "w") as file:
-            file.write(f'#!/bin/sh\n[ "$1" != init ] || set -- "$@" --module {MODULE}\nexec {WTKMS} "$@"\n')
+            file.write(f'#!/bin/sh\ncase "$1 $2" in\ninit* | "snapshot restore") set -- "$@" --module {MODULE} ;;\nesac\n'
+                       f'exec {WTKMS} "$@"\n')
         os.chmod(self.path("bin/wtkms"), 0o755)
 
     def entries(self):
@@ -71,8 +99,9 @@ class BlockTest(Case):
         """As it stands, but for where things are."""
         blocks = [body for n, body in BLOCKS if n == name]
         self.assertEqual(len(blocks), 1, name)
-        text = re.sub(r"/var/lib/mongodb|/etc/wtkms\.conf|/srv/look|/backup\b|/tmp\b",
+        text = re.sub(r"/var/lib/mongodb|/etc/wtkms(-new)?\.conf|/srv/look|/srv/new|/backup\b|/tmp\b",
                       lambda m: {"/var/lib/mongodb": self.home, "/etc/wtkms.conf": self.config,
+                                 "/etc/wtkms-new.conf": self.path("new.conf"), "/srv/new": self.path("new"),
                                  "/srv/look": self.path("look"), "/backup": self.path("backup"),
                                  "/tmp": self.path("tmp")}[m.group(0)], blocks[0])
         environment = engine_environment()
@@ -87,6 +116,59 @@ class BlockTest(Case):
         self.assertEqual(out.count(self.copy_path), 3)
         self.assertEqual(out.count(": opens"), 1)
         self.assertTrue(os.path.getsize(self.path("backup/keys.html")) > 1000)
+
+    def rows_of(self, home):
+        """What the engine reads."""
+        return engine(home, "dump", "table:collection").stdout.count(SECRET_TEXT)
+
+    def row(self, path):
+        row, = wtkms("snapshot", "list", path, "--format", "json").json()["copies"]
+        return row
+
+    def test_create(self):
+        self.run_block("create")
+        copy = self.path("backup/cold")
+        self.assertIsNotNone(self.row(copy)["keepUntil"])
+        self.done(wtkms("snapshot", "verify", copy, "--config", self.config))
+        self.assertEqual(self.rows_of(copy), 500)
+
+    def test_files_and_archive(self):
+        with open(self.path("tmp/files.txt"), "w") as file:
+            file.writelines(name + "\n" for name in os.listdir(self.home)
+                            if name != "WiredTiger.lock" and not name.startswith("wtkms."))
+        self.run_block("files")
+        self.assertEqual(self.row(self.path("backup/hot"))["keystore"], "present")
+        self.assertEqual(self.rows_of(self.path("backup/hot")), 500)
+        if shutil.which("zstd"):
+            self.assertIn("backup/2026-11-24.tar.zst", self.run_block("archive").out)
+
+    def test_verify_and_restore(self):
+        self.run_block("verify")
+        before = self.row(self.home)
+        for name in os.listdir(self.home):
+            os.unlink(os.path.join(self.home, name))
+        self.run_block("restore")
+        after = self.row(self.home)
+        self.assertNotEqual(after["uuid"], before["uuid"])
+        self.assertNotEqual(after["masterKeys"], before["masterKeys"])
+        self.assertEqual(self.rows_of(self.home), 500)
+
+    def test_move_to_another_key(self):
+        key = self.path("new.key")
+        self.done(wtkms("keygen", key))
+        self.configuration("new.conf", [f"{{provider: local, keyFile: {key}}}"])
+        os.mkdir(self.path("new"), 0o700)
+        self.run_block("move")
+        os.rename(self.key, self.key + ".away")
+        self.assertEqual(self.rows_of(self.path("new")), 500)
+        self.assertEqual(self.row(self.path("new"))["recipients"][0]["credential"], key)
+
+    def test_expire(self):
+        old = self.path("backup/old")
+        self.done(wtkms("snapshot", "create", self.home, old, "--config", self.config, "--keep-until", "1s"))
+        time.sleep(1.1)
+        self.assertIn(old, self.run_block("expire").out)
+        self.assertEqual(sorted(os.listdir(self.path("backup"))), ["2026-11-24", "oplog"])
 
     def other_host(self):
         exported = self.done(wtkms("inventory", "export", self.copy_path)).out
