@@ -17,6 +17,7 @@ import chromium  # noqa: E402
 CELLS = """Array.from(document.querySelectorAll('table')[%d].tBodies[0].rows, row =>
     Array.from(row.cells, cell => cell.innerText))"""
 KEYS, COPIES = 0, 1
+KEEP = ("2031-01-31", "2029-05-31")
 MB = 1000000
 
 
@@ -62,11 +63,13 @@ class PageTest(Case):
             homes.append(self.home(node))
             self.done(self.init(homes[i], config=config))
             load(homes[i], count=20)
+            self.done(wtkms("snapshot", "create", homes[i], homes[i] + ".copy", "--config", config,
+                            "--keep-until", KEEP[i]))
         # name, home, megabytes of something else, when its last checkpoint says it was made
         for name, home, size, seconds in (("d", 0, 9, 1700000300), ("b", 1, 10, 1700000100), ("a", 0, 100, 1700000200),
                                           ("c", 1, 2, 999999999), ("e", 1, 30, 1700000400)):
             path = os.path.join(tree, name)
-            shutil.copytree(homes[home], path)
+            shutil.copytree(homes[home] + (".copy" if name != "c" else ""), path)
             with open(os.path.join(path, "other"), "wb") as file:
                 file.truncate(size * MB)
             turtle = os.path.join(path, "WiredTiger.turtle")
@@ -74,7 +77,7 @@ class PageTest(Case):
                 text = file.read()
             with open(turtle, "wb") as file:
                 file.write(re.sub(rb"time=\d+", b"time=%d" % seconds, text))
-        shutil.copytree(homes[0], os.path.join(tree, "<img src=x onerror=window.taken=1>"))
+        shutil.copytree(homes[0] + ".copy", os.path.join(tree, "<img src=x onerror=window.taken=1>"))
         missing = os.path.join(tree, "f")
         shutil.copytree(homes[0], missing)
         for name in ("wtkms.keystore", "WiredTiger.config"):
@@ -82,6 +85,8 @@ class PageTest(Case):
         page = self.path("page.html")
         result = wtkms("snapshot", "list", tree, "--html", page)
         self.assertEqual(result.code, 4, result.err)
+        type(self).dated = self.path("dated.html")
+        self.done(wtkms("snapshot", "list", *(os.path.join(tree, name) for name in "abde"), "--html", self.dated))
         return page
 
     def cells(self, table):
@@ -123,6 +128,17 @@ class PageTest(Case):
             key = copies[name][5].split()[0]
             # The one whose keystore is missing could need either: so no date is said.
             self.assertEqual(keys[key], [str(count), str(count), "1", "-"])
+
+    def test_free_after(self):
+        """When all that needs a key has a date, and nothing is unknown, the last of them is told."""
+        self.browser.open(self.dated)
+        copies = {os.path.basename(row[2]): row for row in self.cells(COPIES)}
+        self.assertEqual([copies[name][6] for name in "abde"], [KEEP[i] + " 23:59:59" for i in (0, 1, 0, 1)])
+        keys = {row[0]: row[1:] for row in self.cells(KEYS)}
+        for name, date in (("a", KEEP[0]), ("b", KEEP[1])):
+            self.assertEqual(keys[copies[name][5].split()[0]], ["2", "2", "0", date + " 23:59:59"])
+        self.sorts(KEYS, 4, no_number)
+        self.sorts(COPIES, 6, no_number)
 
     def test_sorting(self):
         self.browser.open(self.page)
