@@ -10,6 +10,7 @@ extern const TEST data_tests[];
 extern const TEST load_tests[];
 extern const TEST copy_tests[];
 extern const TEST clone_tests[];
+extern const TEST create_tests[];
 extern const TEST keyid_tests[];
 extern const TEST recovery_tests[];
 extern const TEST wt_tests[];
