@@ -1,6 +1,7 @@
-"""test/kms_peers/test_copies.py -- What `snapshot list --check` and `key usage` say of a copy whose customer key was
-disabled, scheduled for deletion, deleted, or is denied or out of reach, and of one that is enabled again:
-each provider with its real server, or its double.
+"""test/kms_peers/test_copies.py -- What `snapshot list --check`, `key usage` and `snapshot restore` say of a copy whose
+customer key was disabled, scheduled for deletion, deleted, or is denied or out of reach, and of one that is
+enabled again; and that a home that was restored before under another key outlives it. Each provider with its
+real server, or its double.
 """
 import json
 import os
@@ -60,6 +61,37 @@ class Copies(lab.Case):
             self.assertIn(f">{access}</span>", file.read())
         return recipient
 
+    def restores(self, code, *texts):
+        """Into a home of another customer key, by a local one. What is refused leaves nothing behind."""
+        key, home = self.lab.path("other.key"), self.lab.path("restored")
+        shutil.rmtree(home, True)
+        os.mkdir(home, 0o700)
+        if not os.path.exists(key):
+            self.lab.wtkms("keygen", key)
+        other = self.lab.config({"provider": "local", "keyFile": key}, more="node: restored\n", name="other.conf")
+        result = self.lab.wtkms("snapshot", "restore", self.copy, home, "--config", other, "--from", self.config,
+                                "--module", lab.MODULE, environment=self.credential, check=False)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        for text in texts:
+            self.assertIn(text, result.stderr)
+        if code != 0:
+            self.assertEqual(os.listdir(home), [])
+        return home
+
+    def restores_nothing(self, text, restored):
+        """The key is gone: no restore any more, but what was restored before lives."""
+        away = restored + ".away"
+        os.rename(restored, away)
+        self.restores(1, text)
+        os.rmdir(restored)
+        os.rename(away, restored)
+        self.still_opens(restored)
+
+    def still_opens(self, home):
+        """What was restored depends on the key of the copy no more, whatever became of that."""
+        self.assertEqual(self.lab.rows(home), 10)
+        self.lab.wtkms("check", home, "--config", self.lab.path("other.conf"))
+
     def out_of_reach(self):
         """The server is ended: nothing is known of the key, so nothing is said of it."""
         for server in self.lab.servers:
@@ -96,16 +128,20 @@ class LocalStack(test_aws.AwsCase, Copies):
         self.says("opens")
         self.boto.call("kms", "disable_key", KeyId=arn)
         self.says("disabled", "enable-key", arn)
+        self.restores(1, "is disabled", "re-enable it")
         self.boto.call("kms", "enable_key", KeyId=arn)
         self.says("opens")
         end = self.boto.call("kms", "schedule_key_deletion", KeyId=arn, PendingWindowInDays=7)["DeletionDate"]
         self.says("pending deletion", "pending deletion on " + end[:10], "cancel-key-deletion")
+        self.restores(1, "pending deletion on " + end[:10], "cancel its deletion")
         self.boto.calls(["kms", "cancel_key_deletion", {"KeyId": arn}], ["kms", "enable_key", {"KeyId": arn}])
         self.says("opens")
+        restored = self.restores(0)
         self.out_of_reach()
         # It keeps nothing: started again it has no such key, as after the last day of a deletion.
         self.serve()
         self.says("not found", "NotFoundException")
+        self.restores_nothing("NotFoundException", restored)
 
 
 class Moto(test_aws.AwsCase, Copies):
@@ -152,6 +188,7 @@ class Vault(Copies):
         self.bao.call("POST", "transit/keys/copies/rotate", {})
         self.bao.call("POST", "transit/keys/copies/config", {"min_decryption_version": 2})
         self.says("disabled", "too old")
+        self.restores(1, "too old", "re-enable it")
         self.bao.call("POST", "transit/keys/copies/config", {"min_decryption_version": 1})
         self.says("opens")
         self.lab.write(os.path.basename(path), self.bao.token(["default"]) + "\n")
@@ -160,9 +197,11 @@ class Vault(Copies):
         self.says("unauthenticated")
         self.lab.write(os.path.basename(path), powerful + "\n")
         self.says("opens")
+        restored = self.restores(0)
         self.bao.call("POST", "transit/keys/copies/config", {"deletion_allowed": True})
         self.bao.call("DELETE", "transit/keys/copies")
         self.says("not found")
+        self.restores_nothing("not found", restored)
         self.out_of_reach()
 
 
@@ -175,10 +214,12 @@ class Kmip(test_kmip.Kmip, Copies):
         self.config = self.conf(uid, clientCertificate=self.bob[0], clientKey=self.bob[1])
         self.says("denied")
         self.config = config
+        restored = self.restores(0)
         self.operator("revoke", uid=uid)
         self.says("disabled", "deactivated")
         self.operator("destroy", uid=uid)
         self.says("not found", "Item Not Found")
+        self.restores_nothing("Item Not Found", restored)
         self.out_of_reach()
 
 
@@ -191,6 +232,7 @@ class Azure(test_azure.Case, Copies):
         self.says("opens")
         self.official.must("update", name="copies", enabled=False)
         self.says("disabled", "KeyDisabled")
+        self.restores(1, "KeyDisabled", "re-enable it")
         self.official.must("update", name="copies", enabled=True)
         self.says("opens")
         self.official.must("delete", name="copies")
@@ -201,9 +243,11 @@ class Azure(test_azure.Case, Copies):
         self.order(permissions=["get"], denied_code="ForbiddenByPolicy")
         self.says("denied", "ForbiddenByPolicy")
         self.order(permissions=test_azure.ALL, denied_code="ForbiddenByRbac")
+        restored = self.restores(0)
         self.official.must("delete", name="copies")
         self.official.must("purge", name="copies")
         self.says("not found")
+        self.restores_nothing("not found", restored)
         self.doCleanups()
         self.out_of_reach()
 
@@ -217,6 +261,7 @@ class Google(gcp_lab.Case, Copies):
         self.says("opens")
         self.google("set_state", name=version, state="DISABLED")
         self.says("disabled", "enable the version again")
+        self.restores(1, "DISABLED", "re-enable it")
         self.google("set_state", name=version, state="ENABLED")
         self.says("opens")
         when = self.google("destroy", name=version)["destroyTime"][:10]
@@ -227,9 +272,11 @@ class Google(gcp_lab.Case, Copies):
         self.control("state", {"bindings": [[gcp_lab.ACCOUNT, key, ["cloudkms.cryptoKeyVersions.useToEncrypt"]]]})
         self.says("denied")
         self.control("state", self.first)
+        restored = self.restores(0)
         self.google("destroy", name=version)
         self.control("state", {"clock": 31 * 86400})
         self.says("disabled", "destroyed on")
+        self.restores_nothing("DESTROYED", restored)
         self.control("state", self.first)
         self.session.close()
         self.out_of_reach()
