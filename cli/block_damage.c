@@ -3,14 +3,17 @@
  */
 #include "cli/block_damage.h"
 
+#include "cli/output.h"
 #include "crypto/unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PEEK (BLOCK_UNIT_OFFSET + 4)
 #define SIGNS_ENOUGH 4
+#define PIECES_MAX 4096
 
 static const uint8_t magic[4] = {'W', 'K', UNIT_FORMAT, UNIT_CIPHER_XAES_256_GCM};
 
@@ -59,37 +62,101 @@ size_of(const uint8_t *p, uint32_t allocation, uint64_t room)
     return (disk_size % allocation == 0 && disk_size != 0 ? disk_size : allocation);
 }
 
+/* Look for starts of blocks in a piece; each may reach to the end of the stretch. *nextp is behind the
+ * piece, or behind a block that reached further. */
+static int
+find_in_piece(int fd, const BLOCK_REGION *piece, uint64_t start, uint64_t stretch_end,
+  uint32_t allocation, uint64_t *nextp,
+  int (*damage)(void *context, uint64_t offset, const char *text, STATUS *status), void *context,
+  STATUS *status)
+{
+    uint8_t head[PEEK];
+    uint64_t end = piece->offset + piece->length, offset, room, size;
+    ssize_t n;
+    int ret;
+
+    /* Pieces start where a block could: on an allocation unit. */
+    for (offset = start; offset < end && stretch_end - offset >= allocation; offset += size) {
+        if ((n = pread(fd, head, sizeof(head), (off_t)offset)) < 0)
+            return (status_set_errno(
+              status, errno, "damage-read", "reading at offset %llu", (unsigned long long)offset));
+        if (n < (ssize_t)sizeof(head))
+            break;
+        room = stretch_end - offset;
+        size = allocation;
+        if (signs(head, allocation, room) < SIGNS_ENOUGH ||
+            (size = size_of(head, allocation, room)) > room) {
+            size = allocation;
+            continue;
+        }
+        ret = damage(context, offset,
+          "a block whose checksum does not fit: damage, or a write that a crash cut short", status);
+        if (ret != 0)
+            return (ret);
+    }
+    *nextp = offset;
+    return (0);
+}
+
 int
 block_damage_find(int fd, const BLOCK_REGION *region, uint32_t allocation,
   int (*damage)(void *context, uint64_t offset, const char *text, STATUS *status), void *context,
   STATUS *status)
 {
-    uint8_t head[PEEK];
-    uint64_t end = region->offset + region->length, offset, room, size;
-    ssize_t n;
-    int ret;
+    uint64_t next;
 
     if (region->zero)
         return (0);
-    /* Regions start where a block could: on an allocation unit. */
-    for (offset = region->offset; offset < end && end - offset >= allocation;) {
-        if ((n = pread(fd, head, sizeof(head), (off_t)offset)) < 0)
-            return (status_set_errno(
-              status, errno, "damage-read", "reading at offset %llu", (unsigned long long)offset));
-        if (n < (ssize_t)sizeof(head))
-            return (0);
-        room = end - offset;
-        size = allocation;
-        if (signs(head, allocation, room) >= SIGNS_ENOUGH &&
-            (size = size_of(head, allocation, room)) <= room) {
-            ret = damage(context, offset,
-              "a block whose checksum does not fit: damage, or a write that a crash cut short",
-              status);
-            if (ret != 0)
-                return (ret);
-        } else
-            size = allocation;
-        offset += size;
+    return (find_in_piece(fd, region, region->offset, region->offset + region->length, allocation,
+      &next, damage, context, status));
+}
+
+static int
+look_at_stretch(BLOCK_DAMAGE *damage, STATUS *status)
+{
+    const BLOCK_REGION *piece;
+    uint64_t next = 0;
+    size_t i;
+    int ret = 0;
+
+    for (i = 0; ret == 0 && i < damage->count; i++) {
+        piece = &damage->pieces[i];
+        if (next >= piece->offset + piece->length)
+            continue;
+        ret = find_in_piece(damage->fd, piece, next > piece->offset ? next : piece->offset,
+          damage->stretch_end, damage->allocation, &next, damage->damage, damage->context, status);
     }
+    damage->count = 0;
+    return (ret);
+}
+
+int
+block_damage_add(BLOCK_DAMAGE *damage, const BLOCK_REGION *region, STATUS *status)
+{
+    int ret;
+
+    /* Made to need memory: what reaches beyond is then not seen, as if a block were there. */
+    if ((region->offset != damage->stretch_end || damage->count == PIECES_MAX) &&
+        (ret = look_at_stretch(damage, status)) != 0)
+        return (ret);
+    damage->stretch_end = region->offset + region->length;
+    if (region->zero)
+        return (0);
+    if (damage->count == damage->room) {
+        damage->room = damage->room == 0 ? 16 : damage->room * 2;
+        damage->pieces = output_grow(damage->pieces, damage->room, sizeof(*damage->pieces));
+    }
+    damage->pieces[damage->count++] = *region;
     return (0);
+}
+
+int
+block_damage_end(BLOCK_DAMAGE *damage, STATUS *status)
+{
+    int ret = look_at_stretch(damage, status);
+
+    free(damage->pieces);
+    damage->pieces = NULL;
+    damage->room = 0;
+    return (ret);
 }

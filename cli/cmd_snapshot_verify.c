@@ -394,6 +394,7 @@ verify(CLI *cli, TARGET *target, const OPTIONS *options, VERIFICATION *v, STATUS
           "process %ld has it open: this is a live home, so what fails is looked at twice",
           (long)pid);
     check_options.host_running = v->running;
+    check_options.all_files = v->manifest != NULL;
     check_options.hash = v->manifest != NULL && !options->quick;
     if ((ret = home_check_run(target, v->keys.keyring, &check_options, &v->check, status)) != 0)
         return (ret);

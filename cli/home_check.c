@@ -57,7 +57,7 @@ typedef struct {
     MET_KEY *last; /* most units of a file follow one another under one key */
     uint64_t authenticated, bytes;
     uint64_t reported;
-    uint32_t allocation;
+    BLOCK_DAMAGE damage;
     uint64_t first_clear;
     DIGEST *digest; /* or NULL */
     uint64_t digested;
@@ -338,9 +338,7 @@ on_damage(void *context, uint64_t offset, const char *text, STATUS *status)
 static int
 on_region(void *context, const BLOCK_REGION *region, STATUS *status)
 {
-    WALK *walk = context;
-
-    return (block_damage_find(walk->file.fd, region, walk->allocation, on_damage, walk, status));
+    return (block_damage_add(&((WALK *)context)->damage, region, status));
 }
 
 static int
@@ -350,11 +348,15 @@ check_blocks(WALK *walk, STATUS *status)
     BLOCK_HANDLER handler = {on_block, on_metadata, NULL, on_progress, walk};
     HOME_CHECK_FILE_STATE *state = &walk->state;
     const HOME_FILE *file = &walk->file;
+    STATUS ignored;
     bool quick = walk->run->options->quick;
     int ret;
 
     if ((ret = block_file_open(&blocks, file->fd, file->path, true, status)) == 0) {
-        walk->allocation = blocks.allocation_size;
+        walk->damage.fd = file->fd;
+        walk->damage.allocation = blocks.allocation_size;
+        walk->damage.damage = on_damage;
+        walk->damage.context = walk;
         if (!quick)
             handler.region = on_region;
         if (!blocks.descriptor_ok)
@@ -365,6 +367,10 @@ check_blocks(WALK *walk, STATUS *status)
               HOME_CHECK_FILE, true, "the file ends inside a block");
         ret = block_file_walk(
           &blocks, quick ? BLOCK_WALK_HEADERS : BLOCK_WALK_FULL, &handler, NULL, status);
+        if (ret == 0)
+            ret = block_damage_end(&walk->damage, status);
+        else
+            (void)!block_damage_end(&walk->damage, &ignored);
     }
     block_file_close(&blocks);
     /* Without keys it may be a home that is not encrypted at all. */
@@ -597,7 +603,12 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
     default:
         break;
     }
-    return (run->options->hash && file->fd >= 0 ? start_walk(run, file, status) : 0);
+    if (!run->options->all_files || file->fd < 0)
+        return (0);
+    if (run->options->hash)
+        return (start_walk(run, file, status));
+    (void)note_file(run, file);
+    return (0);
 }
 
 static int

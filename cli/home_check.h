@@ -31,7 +31,8 @@ typedef struct {
       host_running; /* blocks change under the walk: each finding is looked at again before it counts */
     bool copy;      /* the log path of the machine that it was copied from is not followed */
     bool quick;     /* authenticate one unit in HOME_CHECK_SAMPLE, read no whole blocks besides */
-    bool hash;      /* SHA-256 of every file, those that hold no units too; not with quick */
+    bool all_files; /* note those that hold no units too */
+    bool hash;      /* SHA-256 of every file that is noted; not with quick */
 } HOME_CHECK_OPTIONS;
 
 #define HOME_CHECK_SAMPLE 16
@@ -59,7 +60,7 @@ typedef struct {
 
 typedef struct {
     HOME_CHECK_FILE_STATE *files;
-    size_t file_count;            /* with hash of all files, else of those that hold units */
+    size_t file_count;            /* of those that hold units, or of all */
     uint64_t data_files;          /* that hold units, or could */
     HOME_CHECK_FINDING *findings; /* in the order of files and offsets */
     size_t finding_count;

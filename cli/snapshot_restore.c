@@ -597,7 +597,7 @@ verify(SNAPSHOT_RESTORE *r, STATUS *status)
 
     if ((ret = read_manifest(r, status)) != 0)
         return (ret);
-    options.hash = r->manifest != NULL;
+    options.all_files = options.hash = r->manifest != NULL;
     if ((ret = home_check_run(&r->target, r->keys.keyring, &options, &r->check, status)) != 0)
         return (ret);
     if (r->manifest != NULL)

@@ -25,7 +25,7 @@ typedef struct {
     bool turtle, metadata; /* seen */
     const HOME_FILE *home_file;
     int home_fd;
-    uint32_t allocation;
+    BLOCK_DAMAGE damage;
 } WALK;
 
 static SURVEY_FILE *
@@ -138,10 +138,7 @@ on_damage(void *context, uint64_t offset, const char *text, STATUS *status)
 static int
 on_region(void *context, const BLOCK_REGION *region, STATUS *status)
 {
-    WALK *walk = context;
-
-    return (
-      block_damage_find(walk->home_file->fd, region, walk->allocation, on_damage, walk, status));
+    return (block_damage_add(&((WALK *)context)->damage, region, status));
 }
 
 static void
@@ -170,10 +167,15 @@ walk_blocks(WALK *walk, const HOME_FILE *file, STATUS *status)
 {
     BLOCK_FILE blocks;
     BLOCK_HANDLER handler = {on_block, on_metadata, NULL, on_progress, walk};
+    STATUS ignored;
     int ret;
 
     if ((ret = block_file_open(&blocks, file->fd, file->path, true, status)) == 0) {
-        walk->allocation = blocks.allocation_size;
+        memset(&walk->damage, 0, sizeof(walk->damage));
+        walk->damage.fd = file->fd;
+        walk->damage.allocation = blocks.allocation_size;
+        walk->damage.damage = on_damage;
+        walk->damage.context = walk;
         if (walk->full)
             handler.region = on_region;
         if (!blocks.descriptor_ok)
@@ -183,6 +185,10 @@ walk_blocks(WALK *walk, const HOME_FILE *file, STATUS *status)
               "the file ends inside a block: it was not copied whole");
         ret = block_file_walk(
           &blocks, walk->full ? BLOCK_WALK_FULL : BLOCK_WALK_HEADERS, &handler, NULL, status);
+        if (ret == 0)
+            ret = block_damage_end(&walk->damage, status);
+        else
+            (void)!block_damage_end(&walk->damage, &ignored);
     }
     block_file_close(&blocks);
     ret = pass_over(walk, ret, status);

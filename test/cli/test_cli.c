@@ -378,6 +378,32 @@ on_failed(void *context, const UNIT_POOL_PLACE *place, const STATUS *status)
     pooled->sum += place->offset;
 }
 
+typedef struct {
+    UNIT_POOL *pool;
+    const UNIT_KEY *key;
+    const uint8_t *unit;
+    size_t len;
+    bool done;
+} TASK;
+
+/* As a reader of a file does: 50 units, of which five are damaged. */
+static void
+submit_some(void *arg)
+{
+    TASK *task = arg;
+    UNIT_POOL_PLACE place = {0, 0, 0};
+    uint8_t *damaged = malloc(task->len);
+    unsigned i;
+
+    memcpy(damaged, task->unit, task->len);
+    damaged[UNIT_HEADER_LEN + 5] ^= 1;
+    for (i = 0; i < 50; i++)
+        unit_pool_submit(
+          task->pool, task->key, i % 10 == 0 ? damaged : task->unit, task->len, &place);
+    free(damaged);
+    task->done = true;
+}
+
 static void
 test_pool(void)
 {
@@ -389,6 +415,7 @@ test_pool(void)
     UNIT_POOL *pool;
     UNIT_POOL_PLACE place = {0, 0, 0};
     static uint8_t plain[100000], unit[sizeof(plain) + UNIT_OVERHEAD];
+    TASK tasks[11] = {{NULL, NULL, NULL, 0, false}};
     size_t len;
     unsigned i;
 
@@ -409,6 +436,19 @@ test_pool(void)
     unit_pool_drain(pool);
     CU_ASSERT_EQUAL(pooled.failed, 60);
     CU_ASSERT_EQUAL(pooled.sum, 590 * 60 / 2);
+
+    /* The same from tasks, more than there are threads; a busy pool works in them. */
+    for (i = 0; i < sizeof(tasks) / sizeof(tasks[0]); i++) {
+        tasks[i].pool = pool;
+        tasks[i].key = key;
+        tasks[i].unit = unit;
+        tasks[i].len = len;
+        unit_pool_task(pool, submit_some, &tasks[i]);
+    }
+    unit_pool_drain(pool);
+    for (i = 0; i < sizeof(tasks) / sizeof(tasks[0]); i++)
+        CU_ASSERT(tasks[i].done);
+    CU_ASSERT_EQUAL(pooled.failed, 60 + 5 * sizeof(tasks) / sizeof(tasks[0]));
     unit_pool_finish(pool);
     unit_pool_finish(NULL);
     unit_cipher_free(cipher);

@@ -119,6 +119,22 @@ class VerifyTest(RestoreCase):
         self.assertEqual(text.code, 1)
         self.assertIn(str(block.offset), text.out)
 
+    def test_lost_pages_are_found(self):
+        """A part of a block that reads as zeros: a write that was lost, or trimmed."""
+        home = self.encrypted_home()
+        table = os.path.join(home, "t.wt")
+        block = encrypted_block(table)
+        self.assertGreaterEqual(len(block.data), 5 * 4096)
+        for start, end in ((4096, 8192), (8192, len(block.data)), (4096, len(block.data) - 4096)):
+            with open(table, "r+b") as file:
+                file.seek(block.offset + start)
+                file.write(bytes(end - start))
+            for found in (self.verify(home, code=1)["findings"], self.check(home, code=1)["findings"]):
+                self.assertEqual([(f["path"], f["offset"]) for f in found], [("t.wt", block.offset)])
+            self.assertIn("1 problems", wtkms("status", home, "--full").out)
+            block.write()
+        self.verify(home)
+
     def test_without_the_key(self):
         home = self.encrypted_home()
         self.without_key()
@@ -604,6 +620,139 @@ class InterruptedTest(RestoreCase):
     def test_archive(self):
         home = self.encrypted_home(count=40000)
         self.assertGreater(self.kills(self.tar(self.members(home))), 0)
+
+
+class ManifestTest(RestoreCase):
+    """Copies that snapshot create made."""
+
+    def created(self, home, name="copy", *more):
+        copy = self.path(name)
+        self.done(wtkms("snapshot", "create", home, copy, "--config", self.config, *more))
+        return copy
+
+    def test_verified(self):
+        copy = self.created(self.encrypted_home())
+        before = snapshot(copy)
+        found = self.verify(copy)
+        self.assertEqual(snapshot(copy), before)
+        self.assertTrue(found["manifest"]["authentic"])
+        self.assertEqual(found["manifest"]["hashesThatFit"], found["manifest"]["files"])
+        self.assertEqual(found["differences"], [])
+        quick = self.verify(copy, "--quick")
+        self.assertEqual(quick["manifest"]["hashesThatFit"], 0)
+        self.assertIn("no hashes", wtkms("snapshot", "verify", copy, "--quick", "--config", self.config).out)
+        self.without_key()
+        found = self.verify(copy, code=4)
+        self.assertFalse(found["manifest"]["authentic"])
+        self.assertEqual(found["manifest"]["hashesThatFit"], found["manifest"]["files"])
+
+    def test_each_difference_is_named(self):
+        home = self.encrypted_home()
+        copy = self.created(home)
+
+        def differences(*more):
+            return {d["path"]: d["difference"] for d in self.verify(copy, *more, code=1)["differences"]}
+
+        os.rename(os.path.join(copy, "WiredTiger.turtle"), self.path("turtle"))
+        self.assertEqual(differences(), {"WiredTiger.turtle": "missing"})
+        os.rename(self.path("turtle"), os.path.join(copy, "WiredTiger.turtle"))
+        with open(os.path.join(copy, "notes"), "w") as file:
+            file.write("mine")
+        self.assertEqual(differences(), {"notes": "not in the manifest"})
+        os.unlink(os.path.join(copy, "notes"))
+        with open(os.path.join(copy, "t.wt"), "ab") as file:
+            file.write(bytes(4096))
+        self.assertEqual(differences("--quick"), {"t.wt": "other size"})
+        os.truncate(os.path.join(copy, "t.wt"), os.path.getsize(os.path.join(home, "t.wt")))
+        # A clear file, which no key authenticates.
+        flip(os.path.join(copy, "WiredTiger.turtle"), 30)
+        self.assertEqual(differences(), {"WiredTiger.turtle": "other content"})
+        line = self.refused(self.restore(copy, self.empty()), "restore-manifest")
+        self.assertIn("WiredTiger.turtle", line)
+        flip(os.path.join(copy, "WiredTiger.turtle"), 30)
+        self.verify(copy)
+
+    def test_a_forged_manifest_is_refused(self):
+        copy = self.created(self.encrypted_home())
+        flip(os.path.join(copy, "wtkms.manifest"), os.path.getsize(os.path.join(copy, "wtkms.manifest")) - 10)
+        self.refused(wtkms("snapshot", "verify", copy, "--config", self.config), "manifest-mac")
+        self.refused(self.restore(copy, self.empty()), "manifest-mac")
+
+    def test_torn_when_it_was_copied(self):
+        """Of a running database a copy may cut a write: the manifest says that it was so then."""
+        home = self.encrypted_home()
+        block = encrypted_block(os.path.join(home, "t.wt"))
+        with open(os.path.join(home, "t.wt"), "ab") as file:
+            # Behind the end: nothing needs it.
+            file.write(bytes(block.data)[:300] + bytes(len(block.data) - 300))
+        copy = self.created(home)
+        found = self.verify(copy)
+        self.assertEqual((found["failures"], found["tornBefore"]), (0, 1))
+        self.assertIn("when the copy was made", wtkms("snapshot", "verify", copy, "--config", self.config).out)
+        restored = self.empty()
+        self.assertEqual(self.done(self.restore(copy, restored, "--format", "json")).json()["torn"], 1)
+        self.assertEqual(self.dump(restored), self.dump(home))
+        os.unlink(os.path.join(copy, "wtkms.manifest"))
+        self.refused(self.restore(copy, self.empty()), "restore-torn")
+
+    def test_restored(self):
+        home = self.encrypted_home()
+        rows_before = self.dump(home)
+        copy = self.created(home)
+        for more in ((), ("--reencrypt",)):
+            restored = self.empty()
+            result = self.done(self.restore(copy, restored, *more))
+            self.assertIn("authentic manifest", result.out)
+            self.assertEqual(self.dump(restored), rows_before)
+            self.assertNotIn("wtkms.manifest", os.listdir(restored))
+
+    def test_streams(self):
+        home = self.encrypted_home()
+        rows_before = self.dump(home)
+        archive = self.path("copy.tar")
+        with open(archive, "wb") as file:
+            subprocess.run([WTKMS, "snapshot", "create", home, "-", "--config", self.config], stdout=file,
+                           stderr=subprocess.DEVNULL, check=True)
+        restored = self.empty()
+        result = self.done(self.restore(archive, restored))
+        self.assertIn("authentic manifest", result.out)
+        self.assertEqual(self.dump(restored), rows_before)
+        restored = self.empty()
+        create = subprocess.Popen([WTKMS, "snapshot", "create", home, "-", "--config", self.config],
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.run([WTKMS, "snapshot", "restore", "-", restored, "--config", self.target, "--from",
+                                  self.config, "--module", MODULE], stdin=create.stdout, capture_output=True)
+        create.stdout.close()
+        self.assertEqual((create.wait(), process.returncode), (0, 0), process.stderr)
+        self.assertEqual(self.dump(restored), rows_before)
+
+    def test_log_outside_of_the_home(self):
+        log = self.path("log")
+        os.mkdir(log, 0o700)
+        config = self.configuration("log.conf", [f"{{provider: local, keyFile: {self.key}}}"],
+                                    more=f"node: x\nlogPath: {log}\n")
+        home = self.home()
+        self.done(self.init(home, config=config))
+        options = f"create,log=(enabled=true,path={log})"
+        engine(home, "create", "-c", "key_format=S,value_format=S,log=(enabled=true)", "table:l", config=options)
+        engine(home, "loadtext", "table:l", feed=rows(200), config=options)
+        copy = self.path("copy")
+        self.done(wtkms("snapshot", "create", home, copy, "--config", config))
+        self.assertIn("wtkms.log-path", os.listdir(copy))
+        restored = self.empty()
+        self.refused(self.restore(copy, restored), "restore-log-path")
+        self.assertEqual(os.listdir(restored), [])
+        new_log = self.path("new-log")
+        os.mkdir(new_log, 0o700)
+        target = self.configuration("new-log.conf", [f"{{provider: local, keyFile: {self.other}}}"],
+                                    more=f"node: x\nlogPath: {new_log}\n")
+        self.done(self.restore(copy, restored, config=target, origin=config))
+        self.assertNotIn("wtkms.log-path", os.listdir(restored))
+        self.assertEqual(sorted(os.listdir(new_log)), sorted(os.listdir(os.path.join(copy, "wtkms.log-path"))))
+        before = engine(home, "dump", "table:l", config=options).stdout
+        shutil.rmtree(log)
+        options = f"create,log=(enabled=true,path={new_log})"
+        self.assertEqual(engine(restored, "dump", "table:l", config=options).stdout, before)
 
 
 if __name__ == "__main__":
