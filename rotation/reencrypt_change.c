@@ -166,17 +166,21 @@ is_new(const REENCRYPT_CHANGE *change, const uint8_t *image, size_t sector)
     return (memcmp(image + at, change->samples + sector * SAMPLE_LEN, len) == 0);
 }
 
-/* Each sector by the key that it is under. *lastp: behind the last one that is new. */
+/*
+ * Each sector by the key that it is under. *firstp: the first that does not begin new for certain. A few
+ * bytes at the unit's end may be the same in both.
+ */
 static void
-mix_sectors(TORN *torn, const uint8_t *image, size_t *lastp)
+mix_sectors(TORN *torn, const uint8_t *image, size_t *firstp)
 {
     const uint8_t *from;
     size_t at, count = sector_count(torn->change->unit_length), end, i;
 
-    for (*lastp = i = 0; i < count; i++) {
+    for (*firstp = i = 0; i < count; i++) {
         from = is_new(torn->change, image, i) ? torn->by_new : torn->by_old;
-        if (from == torn->by_new)
-            *lastp = i + 1;
+        if (*firstp == i && from == torn->by_new &&
+            sample_place(i, torn->change->unit_length, &at) == SAMPLE_LEN)
+            *firstp = i + 1;
         at = i == 0 ? 0 : i * REENCRYPT_SECTOR - TEXT_AT;
         end = (i + 1) * REENCRYPT_SECTOR - TEXT_AT;
         if (end > torn->length)
@@ -186,14 +190,14 @@ mix_sectors(TORN *torn, const uint8_t *image, size_t *lastp)
     }
 }
 
-/* New up to a byte of the last sector that begins new, or of the one behind it, and old from there. */
+/* New up to a byte of the first sector that does not begin new, or of the one before it, and old from there. */
 static int
-mix_at_byte(TORN *torn, size_t last, bool *rightp, STATUS *status)
+mix_at_byte(TORN *torn, size_t first, bool *rightp, STATUS *status)
 {
-    size_t at = last <= 1 ? 0 : (last - 1) * REENCRYPT_SECTOR - TEXT_AT, end;
+    size_t at = first <= 1 ? 0 : (first - 1) * REENCRYPT_SECTOR - TEXT_AT, end;
     int ret;
 
-    end = (last + 1) * REENCRYPT_SECTOR - TEXT_AT;
+    end = (first + 1) * REENCRYPT_SECTOR - TEXT_AT;
     if (end > torn->length)
         end = torn->length;
     if (at > end)
@@ -213,7 +217,7 @@ reencrypt_change_apply(const REENCRYPT_CHANGE *change, const SECRET *old_key, co
 {
     TORN torn = {.change = change, .old_key = old_key, .key = key};
     uint8_t *room;
-    size_t last, size;
+    size_t first, size;
     int ret;
     bool right;
 
@@ -230,9 +234,9 @@ reencrypt_change_apply(const REENCRYPT_CHANGE *change, const SECRET *old_key, co
            torn.by_old, status)) != 0 ||
         (ret = cipher(key, change->header, image + TEXT_AT, torn.length, torn.by_new, status)) != 0)
         goto err;
-    mix_sectors(&torn, image, &last);
+    mix_sectors(&torn, image, &first);
     if ((ret = is_right(&torn, &right, status)) != 0 ||
-        (!right && (ret = mix_at_byte(&torn, last, &right, status)) != 0))
+        (!right && (ret = mix_at_byte(&torn, first, &right, status)) != 0))
         goto err;
     if (right) {
         memcpy(image + BLOCK_UNIT_OFFSET, change->header, UNIT_HEADER_LEN);
