@@ -227,6 +227,60 @@ take_result(COPY *copy, const ACCESS_RESULT *result, bool exact)
     }
 }
 
+static bool
+same_master(const KEYSTORE_MASTER *a, const KEYSTORE_MASTER *b)
+{
+    const KEYSTORE_RECIPIENT *x, *y;
+    size_t i;
+
+    if (a->id != b->id || a->state != b->state || a->recipient_count != b->recipient_count ||
+        strcmp(a->scope, b->scope) != 0)
+        return (false);
+    for (i = 0; i < a->recipient_count; i++) {
+        x = &a->recipients[i];
+        y = &b->recipients[i];
+        if (strcmp(x->provider, y->provider) != 0 || strcmp(x->key_id, y->key_id) != 0 ||
+            x->wrapped_len != y->wrapped_len || memcmp(x->wrapped, y->wrapped, x->wrapped_len) != 0)
+            return (false);
+    }
+    return (true);
+}
+
+/* Whether two keystores ask the same of the same: all copies of a home do until its keys are rotated. */
+static bool
+same_questions(const KEYSTORE *a, const KEYSTORE *b)
+{
+    size_t i;
+
+    if (memcmp(a->uuid, b->uuid, sizeof(a->uuid)) != 0 || a->master_count != b->master_count)
+        return (false);
+    for (i = 0; i < a->master_count; i++)
+        if (!same_master(&a->masters[i], &b->masters[i]))
+            return (false);
+    return (true);
+}
+
+/* Take the answers of a copy that was asked about already; false when there is none. */
+static bool
+take_known(INVENTORY *inventory, size_t number)
+{
+    COPY *copy = &inventory->copies[number], *known;
+    size_t i, r;
+
+    for (i = 0; i < number; i++) {
+        known = &inventory->copies[i];
+        if (known->keystore == NULL || known->recipient_count != copy->recipient_count ||
+            !same_questions(known->keystore, copy->keystore))
+            continue;
+        for (r = 0; r < copy->recipient_count; r++) {
+            copy->recipients[r].access = bson_strdup(known->recipients[r].access);
+            copy->recipients[r].detail = bson_strdup(known->recipients[r].detail);
+        }
+        return (true);
+    }
+    return (false);
+}
+
 int
 inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, STATUS *status)
 {
@@ -238,7 +292,7 @@ inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, 
     if ((ret = access_prober_new(log, &prober, status)) != 0)
         return (ret);
     for (i = 0; i < inventory->count; i++) {
-        if (inventory->copies[i].keystore == NULL)
+        if (inventory->copies[i].keystore == NULL || take_known(inventory, i))
             continue;
         if ((ret = access_prober_prepare(
                prober, settings, inventory->copies[i].keystore, status)) != 0)

@@ -153,6 +153,21 @@ class Moto(test_aws.AwsCase, Copies):
                                          {"Content-Type": "text/plain"})
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
 
+    def test_copies_of_one_home_are_asked_about_once(self):
+        self.credential = self.user()
+        with test_aws.front(self.port, lambda *request: None) as f:
+            config = self.lab.config(self.entry(self.key_arn, endpoint=f.url))
+            copy = self.copy_of(config, "first")
+            tree = self.lab.path("tree")
+            for i in range(20):
+                shutil.copytree(copy, os.path.join(tree, str(i)))
+            shutil.copytree(self.copy_of(config, "second"), os.path.join(tree, "second"))
+            f.requests.clear()
+            self.copy = tree
+            copies = json.loads(self.run_list("--format", "json", code=0))["copies"]
+            self.assertEqual([c["recipients"][0]["access"] for c in copies], ["opens"] * 21)
+            self.assertEqual([r[2]["X-Amz-Target"] for r in f.requests], ["TrentService.Decrypt"] * 2)
+
     def test_denied_and_wrong_credential(self):
         self.credential = self.user()
         self.copy_of(self.lab.config(self.entry(self.key_arn, connectTimeout="2s", timeout="5s")), "denied")
