@@ -80,15 +80,18 @@ int
 home_guard_open(int dir_fd, const char *name, const struct stat *st)
 {
     struct stat now;
-    int fd;
+    int error, fd;
 
     /* Not a pipe or a device, unless swapped in this moment: then do not wait on it. */
     fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return (-1);
-    if (fstat(fd, &now) != 0 || now.st_dev != st->st_dev || now.st_ino != st->st_ino) {
+    error = fstat(fd, &now) == 0 ? 0 : errno;
+    if (error == 0 && (now.st_dev != st->st_dev || now.st_ino != st->st_ino))
+        error = ENOENT; /* the file that was there is gone */
+    if (error != 0) {
         (void)close(fd);
-        errno = ENOENT; /* the file that was there is gone */
+        errno = error;
         return (-1);
     }
     return (fd);

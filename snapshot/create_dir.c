@@ -70,9 +70,12 @@ make_file(DIR_SINK *dir, const char *path, int *fdp, STATUS *status)
     *fdp = -1;
     if (dir->open_count == OPEN_MAX_FILES && (ret = sync_open(&dir->sink, status)) != 0)
         return (ret);
-    if ((ret = file_copy_create(dir->fd, path, 0600, fdp, status)) != 0)
+    ret = file_copy_create(dir->fd, path, 0600, fdp, status);
+    /* Also of one that failed there may be directories; but what was there before is not ours. */
+    if (ret == 0 || status->sys_errno != EEXIST)
+        note_path(dir, path);
+    if (ret != 0)
         return (ret);
-    note_path(dir, path);
     dir->open[dir->open_count++] = *fdp;
     return (0);
 }

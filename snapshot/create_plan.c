@@ -121,6 +121,14 @@ is_wanted(const HOME_FILE *file)
     }
 }
 
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t end_len = strlen(end), len = strlen(text);
+
+    return (len >= end_len && strcmp(text + len - end_len, end) == 0);
+}
+
 static int
 on_file(void *context, const HOME_FILE *file, STATUS *status)
 {
@@ -138,7 +146,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
     if (!is_wanted(file))
         return (0);
     added = add(planning->plan, file->path, place_of(planning, file));
-    added->engine = file->kind != HOME_OTHER;
+    added->engine = file->kind != HOME_OTHER || ends_with(file->name, ".wt");
     added->size = file->size;
     added->device = file->device;
     added->inode = file->inode;

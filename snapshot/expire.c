@@ -25,7 +25,8 @@
 #define TEXT_MAX ((size_t)64 * 1024) /* files up to this are compared by their hash */
 
 /* Ours, or the engine's, without content: they come into a copy when it is looked at. */
-static const char *const own_files[] = {LOCK_FILE, KEYSTORE_LOCK, COPY_LOCK_FILE};
+static const char *const own_files[] = {
+  LOCK_FILE, KEYSTORE_LOCK, COPY_LOCK_FILE, MANIFEST_UNFINISHED_FILE ".new"};
 
 typedef struct {
     const char *path; /* of the copy */
@@ -294,7 +295,8 @@ write_marker(int fd, STATUS *status)
         return (0);
     len = snprintf(text, sizeof(text), "%s\npid %ld, began at %lld s\n", MANIFEST_UNFINISHED_EXPIRE,
       (long)getpid(), (long long)clock_unix_seconds());
-    return (file_create(fd, MANIFEST_UNFINISHED_FILE, text, (size_t)len, 0600, status));
+    /* Not a byte at a time: a marker that does not say whose it is would be nobody's to go on with. */
+    return (file_replace(fd, MANIFEST_UNFINISHED_FILE, text, (size_t)len, 0600, false, status));
 }
 
 /* Until all of it is gone, the manifest has the names of what is left. */

@@ -302,32 +302,43 @@ file_copy_create(int root_fd, const char *path, mode_t mode, int *fdp, STATUS *s
     return (ret);
 }
 
+/* One name of the tree. What is gone, or is a directory that is not empty, is no error: *stayedp. */
+static int
+remove_name(int root_fd, const char *path, int flags, bool *stayedp, STATUS *status)
+{
+    const char *name;
+    int fd, ret = 0;
+
+    *stayedp = false;
+    if (file_copy_open_parent(root_fd, path, &fd, &name, status) != 0)
+        return (status->sys_errno == ENOENT ? 0 : (int)status->status_class);
+    if (unlinkat(fd, name, flags) != 0 && errno != ENOENT) {
+        *stayedp = flags != 0 && (errno == ENOTEMPTY || errno == EEXIST);
+        if (!*stayedp)
+            ret = status_set_errno(status, errno, "copy-remove", "removing %s", path);
+    }
+    (void)close(fd);
+    return (ret);
+}
+
 int
 file_copy_remove(int root_fd, const char *path, STATUS *status)
 {
     char dir[PATH_MAX], *slash;
-    const char *name;
-    int fd, ret;
+    int ret;
+    bool stayed;
 
     if (strlen(path) >= sizeof(dir))
         return (status_set_errno(status, ENAMETOOLONG, "copy-remove", "%s", path));
-    if (file_copy_open_parent(root_fd, path, &fd, &name, status) != 0)
-        return (status->sys_errno == ENOENT ? 0 : (int)status->status_class);
-    ret = 0;
-    if (unlinkat(fd, name, 0) != 0 && errno != ENOENT)
-        ret = status_set_errno(status, errno, "copy-remove", "removing %s", path);
-    (void)close(fd);
+    if ((ret = remove_name(root_fd, path, 0, &stayed, status)) != 0)
+        return (ret);
     memcpy(dir, path, strlen(path) + 1);
-    while (ret == 0 && (slash = strrchr(dir, '/')) != NULL) {
+    while ((slash = strrchr(dir, '/')) != NULL) {
         *slash = '\0';
-        if (file_copy_open_parent(root_fd, dir, &fd, &name, status) != 0)
-            break;
-        /* One that is not empty yet, or of somebody else, stays. */
-        if (unlinkat(fd, name, AT_REMOVEDIR) != 0)
-            dir[0] = '\0';
-        (void)close(fd);
+        if ((ret = remove_name(root_fd, dir, AT_REMOVEDIR, &stayed, status)) != 0 || stayed)
+            return (ret);
     }
-    return (ret);
+    return (0);
 }
 
 static int sync_dir(int dir_fd, unsigned depth, STATUS *status) WTKMS_CHECKED;
