@@ -151,7 +151,7 @@ join(SNAPSHOT_KEYS *keys, const SETTINGS *settings, const SETTINGS *from, STATUS
 static void
 advise(STATUS *status)
 {
-    bool destroyed = strstr(status->message, "estroyed") != NULL;
+    bool destroyed = strcasestr(status->message, "destroyed") != NULL;
 
     switch (status->status_class) {
     case STATUS_DISABLED:
