@@ -229,14 +229,16 @@ unit_pool_drain(UNIT_POOL *pool)
 void
 unit_pool_finish(UNIT_POOL *pool)
 {
+    unsigned i;
+
     if (pool == NULL)
         return;
     (void)pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     (void)pthread_cond_broadcast(&pool->more);
     (void)pthread_mutex_unlock(&pool->lock);
-    while (pool->threads > 0)
-        (void)pthread_join(pool->ids[--pool->threads], NULL);
+    for (i = 0; i < pool->threads; i++)
+        (void)pthread_join(pool->ids[i], NULL);
     (void)pthread_cond_destroy(&pool->more);
     (void)pthread_cond_destroy(&pool->less);
     (void)pthread_mutex_destroy(&pool->lock);
