@@ -5,6 +5,7 @@
 #include "cli/key_usage.h"
 #include "cli/output.h"
 #include "cli/target.h"
+#include "rotation/copy_lock.h"
 #include "rotation/remove.h"
 
 #include <stddef.h>
@@ -184,7 +185,7 @@ run(CLI *cli, const TARGET *target, const OPTIONS *options, REMOVE_RESULT *resul
       .retry_for_ms = KMS_RETRY_MS,
       .plan = true,
       .reason = options->reason};
-    int ret;
+    int copies_fd, ret;
 
     if ((ret = target_refuse_running(target, status)) != 0 ||
         (ret = remove_keyid(
@@ -197,10 +198,15 @@ run(CLI *cli, const TARGET *target, const OPTIONS *options, REMOVE_RESULT *resul
     if ((ret = confirm(options, result, status)) != 0 ||
         (ret = target_refuse_running(target, status)) != 0)
         return (ret);
+    /* A copy that is being made takes the keystore last: it would have files and no key for them. */
+    if ((ret = copy_lock_alone(target->fd, 0, NULL, NULL, &copies_fd, status)) != 0)
+        return (ret);
     remove_release(result);
     rotate_options.plan = false;
-    return (
-      remove_keyid(target->fd, target->settings, options->keyid, &rotate_options, result, status));
+    ret =
+      remove_keyid(target->fd, target->settings, options->keyid, &rotate_options, result, status);
+    (void)close(copies_fd);
+    return (ret);
 }
 
 int

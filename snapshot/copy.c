@@ -95,7 +95,8 @@ typedef struct {
     const COPY_FILE *keystore, *config; /* the root's own */
     const STATE_FILE_CONTENT *state;
     const MANIFEST *manifest;
-    uint64_t listed; /* files of the manifest that are there */
+    uint64_t listed;  /* files of the manifest that are there */
+    uint64_t changed; /* of another size than it says */
     uint64_t units, clear, foreign;
     bool turtle, metadata, data;
     bool backup; /* the metadata of a backup, in clear: instead of WiredTiger.wt and its turtle */
@@ -142,9 +143,11 @@ compare_entry(FACTS *facts, const char *path, uint64_t size)
     if (facts->manifest == NULL || (entry = manifest_find(facts->manifest, path)) == NULL)
         return;
     facts->listed++;
-    if (entry->size != size)
-        copy_problem(facts->copy, true, "%s: the manifest says %llu bytes, and it has %llu", path,
-          (unsigned long long)entry->size, (unsigned long long)size);
+    if (entry->size == size)
+        return;
+    facts->changed++;
+    copy_problem(facts->copy, true, "%s: the manifest says %llu bytes, and it has %llu", path,
+      (unsigned long long)entry->size, (unsigned long long)size);
 }
 
 static void
@@ -311,7 +314,12 @@ take_manifest(FACTS *facts)
 
     if (manifest == NULL)
         return;
-    copy->keep_until = manifest->keep_until;
+    /* Somebody may have opened it, and a home does not expire. */
+    if (facts->changed != 0)
+        copy_problem(copy, true,
+          "it was changed since the copy was made; if it is a home now, remove " MANIFEST_FILE);
+    else
+        copy->keep_until = manifest->keep_until;
     if (copy->node[0] == '\0') {
         bson_free(copy->node);
         copy->node = bson_strdup(manifest->node);

@@ -150,6 +150,18 @@ class StoppedTest(CopyCase):
         self.assertEqual(len(row["problems"]), 1)
         self.assertIn("1 of the", row["problems"][0])
 
+    def test_used(self):
+        """A copy that was put to use is a home, and homes have no date."""
+        home = self.encrypted_home(count=100)
+        copy = self.path("copy")
+        self.create(home, copy, "--keep-until", "1d")
+        load(copy, "table:more", 3000)
+        row = self.row(copy, code=4)
+        self.assertIsNone(row["keepUntil"])
+        self.assertTrue(any("remove wtkms.manifest" in p for p in row["problems"]), row["problems"])
+        os.unlink(os.path.join(copy, MANIFEST))
+        self.assertEqual(self.row(copy)["problems"], [])
+
     def test_destinations(self):
         home = self.encrypted_home(count=100)
         full = self.path("full")
