@@ -86,7 +86,11 @@ class BlockTest(Case):
         with open(self.path("bin/wtkms"), "w") as file:
             file.write(f'#!/bin/sh\ncase "$1 $2" in\ninit* | "snapshot restore") set -- "$@" --module {MODULE} ;;\nesac\n'
                        f'exec {WTKMS} "$@"\n')
-        os.chmod(self.path("bin/wtkms"), 0o755)
+        # And the engine's tool, which may have to load a sanitizer's library first; wtkms must not.
+        with open(self.path("bin/wt"), "w") as file:
+            file.write(f"#!/bin/sh\n{'LD_PRELOAD=' + PRELOAD + ' ASAN_OPTIONS=detect_leaks=0' if PRELOAD else ''} exec {WT} \"$@\"\n")
+        for name in ("wtkms", "wt"):
+            os.chmod(self.path("bin/" + name), 0o755)
 
     def entries(self):
         with open(self.path("tmp/oplog.bson"), "wb") as file:
@@ -104,8 +108,8 @@ class BlockTest(Case):
                                  "/etc/wtkms-new.conf": self.path("new.conf"), "/srv/new": self.path("new"),
                                  "/srv/look": self.path("look"), "/backup": self.path("backup"),
                                  "/tmp": self.path("tmp")}[m.group(0)], blocks[0])
-        environment = engine_environment()
-        environment["PATH"] = self.path("bin") + ":" + environment["PATH"]
+        environment = {**os.environ, "PATH": self.path("bin") + ":" + os.environ["PATH"]}
+        environment.pop("WIREDTIGER_CONFIG", None)
         done = Result(subprocess.run(["bash", "-euc", text], capture_output=True, stdin=subprocess.DEVNULL,
                                      env=environment, timeout=120))
         self.assertEqual(done.code, code, done.err + done.out)

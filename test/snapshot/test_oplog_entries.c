@@ -147,23 +147,24 @@ test_documents(void)
 static void
 test_depth(void)
 {
-    bson_t *inner = bson_new(), *outer;
+    bson_t inner = BSON_INITIALIZER, outer;
     uint64_t ts;
     int depth;
 
     for (depth = 1; depth <= 251; depth++) {
-        outer = bson_new();
+        bson_init(&outer);
         if (depth >= 250)
-            BSON_APPEND_TIMESTAMP(outer, "ts", T0, 1);
-        BSON_APPEND_DOCUMENT(outer, "o", inner);
-        bson_destroy(inner);
-        inner = outer;
+            BSON_APPEND_TIMESTAMP(&outer, "ts", T0, 1);
+        BSON_APPEND_DOCUMENT(&outer, "o", &inner);
+        bson_destroy(&inner);
+        bson_copy_to(&outer, &inner);
+        bson_destroy(&outer);
         if (depth >= 250) {
-            CU_ASSERT_EQUAL(we_take(bson_get_data(inner), inner->len, &ts), depth == 250);
-            CU_ASSERT_EQUAL(libbson_takes(bson_get_data(inner), inner->len), depth == 250);
+            CU_ASSERT_EQUAL(we_take(bson_get_data(&inner), inner.len, &ts), depth == 250);
+            CU_ASSERT_EQUAL(libbson_takes(bson_get_data(&inner), inner.len), depth == 250);
         }
     }
-    bson_destroy(inner);
+    bson_destroy(&inner);
 }
 
 /* --- a large archive */
