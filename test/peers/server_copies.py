@@ -3,6 +3,8 @@ known to wtkms, verified, and restored under another customer key with every doc
 """
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 import time
 
@@ -49,6 +51,27 @@ def restore(case, archive, home, config):
                           "--module", case.module, "--reason", "a test", timeout=600)
 
 
+def look(case, report, copy, documents):
+    """One look into a copy without a restore: the server on a clone, with a credential that is handed out for it."""
+    clone, credential, config = case.path("clone"), case.path("clone.key"), case.path("clone.conf")
+    before = scenario.digest(copy)
+    subprocess.run(["cp", "-a", "--reflink=auto", copy, clone], check=True)
+    shutil.copy(case.key, credential)
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f"kms: [{{provider: local, keyFile: {credential}}}]\naccess: {{onDisabled: warn}}\n")
+    hidden = case.key + ".hidden"
+    os.rename(case.key, hidden)
+    try:
+        case.wtkms.must("init", clone, "--config", config, "--module", case.module)
+        with case.server(clone) as server, server.client() as client:
+            report.equal(documents.missing(client), 0, "the server on a clone of it shows every document")
+    finally:
+        os.rename(hidden, case.key)
+    shutil.rmtree(clone)
+    os.remove(credential)
+    report.equal(scenario.digest(copy), before, "and the copy stayed as it was")
+
+
 def other_key(case):
     """Another customer key, in a configuration of its own."""
     key, config = case.path("other.key"), case.path("other.conf")
@@ -81,9 +104,10 @@ def backup_under_load(case, report, documents):
     report.equal((code, copy.get("encryption"), copy.get("keystore"), copy.get("node")),
                  (0, "encrypted", "from mirror", "test-a"), f"wtkms snapshot list knows the archive{error}")
     old = [r.get("encryptionKeyId") for r in copy["recipients"] if r.get("provider") == "local"]
-    code, output, error = case.wtkms.run("snapshot", "verify", unpacked(case, archive), "--config", case.config,
-                                         timeout=600)
+    files = unpacked(case, archive)
+    code, output, error = case.wtkms.run("snapshot", "verify", files, "--config", case.config, timeout=600)
     report.equal(code, 0, f"wtkms snapshot verify authenticates all of it{(error or output) if code else ''}")
+    look(case, report, files, documents)
 
     config = other_key(case)
     os.mkdir(home, 0o700)
