@@ -14,8 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define KMS_TIMEOUT_MS 30000
-
 void
 home_status_warn(HOME_STATUS *home, const char *fmt, ...)
 {
@@ -116,7 +114,7 @@ read_mirror(const TARGET *target, HOME_STATUS *home, STATUS *status)
 static int
 check_seal(const TARGET *target, const LOG *log, HOME_STATUS *home, STATUS *status)
 {
-    KEYRING_OPTIONS options = {.log = log, .kms_timeout_ms = KMS_TIMEOUT_MS, .read_only = true};
+    KEYRING_OPTIONS options = {.log = log, .read_only = true};
     KEYRING *keyring;
     int ret;
 

@@ -3,16 +3,22 @@
  */
 #include "keystore/access_probe.h"
 
+#include "common/cancel.h"
 #include "common/clock.h"
 #include "keystore/payload.h"
 #include "kms_clients/kms_client.h"
 
 #include <stdio.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOCAL_TIMEOUT_MS \
     10000 /* of a provider without a network, which has no timeout of its own */
+
+#define THREADS_MAX 16
+#define STACK_BYTES (512 * 1024)
 
 /* An entry of the configuration. */
 typedef struct {
@@ -269,27 +275,101 @@ ask(SLOT *slot, const PROBE *probe, ACCESS_RESULT *result)
     secret_free(payload);
 }
 
+/* --- all entries at the same time: one service that does not answer delays no other one */
+
+typedef struct {
+    ACCESS_PROBER *prober;
+    const atomic_bool *stop;
+    void (*ask)(SLOT *slot, const PROBE *probe, ACCESS_RESULT *result);
+    atomic_size_t next; /* slot */
+} ROUND;
+
+/* A client is for one thread at a time, so what an entry has to try is tried by one. */
+static void
+ask_slots(ROUND *round)
+{
+    ACCESS_PROBER *prober = round->prober;
+    size_t i, slot;
+
+    while ((slot = atomic_fetch_add(&round->next, 1)) < prober->slot_count)
+        for (i = 0; i < prober->count; i++) {
+            if (round->stop != NULL && atomic_load(round->stop))
+                return;
+            if (prober->probes[i].slot == slot)
+                round->ask(&prober->slots[slot], &prober->probes[i], &prober->results[i]);
+        }
+}
+
+static void *
+ask_in_thread(void *arg)
+{
+    ROUND *round = arg;
+
+    cancel_watch(round->stop);
+    ask_slots(round);
+    return (NULL);
+}
+
+/* Entries that may have to wait for an answer; a thread for reading a file is not worth its start. */
+static size_t
+count_remote(const ACCESS_PROBER *prober)
+{
+    size_t i, probe, count = 0;
+
+    for (i = 0; i < prober->slot_count; i++) {
+        for (probe = 0; probe < prober->count && prober->probes[probe].slot != i;)
+            probe++;
+        if (probe < prober->count && kms_client_timeout(prober->slots[i].client) != 0)
+            count++;
+    }
+    return (count);
+}
+
+static void
+ask_all(ROUND *round)
+{
+    pthread_t threads[THREADS_MAX];
+    pthread_attr_t attr;
+    sigset_t all, old;
+    size_t i, count = 0, remote = count_remote(round->prober);
+
+    atomic_init(&round->next, 0);
+    if (remote > 1) {
+        (void)sigfillset(&all);
+        (void)pthread_attr_init(&attr);
+        (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+        while (count < THREADS_MAX && count + 1 < remote &&
+               pthread_create(&threads[count], &attr, ask_in_thread, round) == 0)
+            count++;
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+        (void)pthread_attr_destroy(&attr);
+    }
+    /* This thread asks too: for all, when no other one can be had. */
+    ask_slots(round);
+    for (i = 0; i < count; i++)
+        (void)pthread_join(threads[i], NULL);
+}
+
 bool
 access_prober_run(ACCESS_PROBER *prober, const atomic_bool *stop)
 {
-    size_t i;
+    ROUND round = {.prober = prober, .stop = stop, .ask = ask};
 
-    for (i = 0; i < prober->count; i++) {
-        if (stop != NULL && atomic_load(stop))
-            return (false);
-        if (prober->probes[i].slot != SIZE_MAX)
-            ask(&prober->slots[prober->probes[i].slot], &prober->probes[i], &prober->results[i]);
-    }
+    ask_all(&round);
     return (stop == NULL || !atomic_load(stop));
 }
 
 static void
-describe(const SLOT *slot, ACCESS_RESULT *result)
+describe(SLOT *slot, const PROBE *probe, ACCESS_RESULT *result)
 {
     KMS_KEY_INFO info;
     STATUS ignored;
     int64_t timeout = kms_client_timeout(slot->client);
 
+    (void)probe;
+    if (result->status_class != STATUS_DISABLED && result->status_class != STATUS_NOT_FOUND)
+        return;
     status_clear(&ignored);
     if (kms_client_describe(slot->client, timeout == 0 ? LOCAL_TIMEOUT_MS : (int)timeout,
           result->key_id, &info, &ignored) != 0 ||
@@ -302,15 +382,9 @@ describe(const SLOT *slot, ACCESS_RESULT *result)
 void
 access_prober_describe(ACCESS_PROBER *prober)
 {
-    ACCESS_RESULT *result;
-    size_t i;
+    ROUND round = {.prober = prober, .ask = describe};
 
-    for (i = 0; i < prober->count; i++) {
-        result = &prober->results[i];
-        if (prober->probes[i].slot != SIZE_MAX &&
-            (result->status_class == STATUS_DISABLED || result->status_class == STATUS_NOT_FOUND))
-            describe(&prober->slots[prober->probes[i].slot], result);
-    }
+    ask_all(&round);
 }
 
 const ACCESS_RESULT *

@@ -4,7 +4,7 @@
  * Layer: keystore; uses kms_clients. For the extension's check in the background and for
  * `wtkms status --check`. Clients of its own, made from the configuration, never the keyring's;
  * a recorded identifier is sent only to a client whose configured key covers it. A PROBER is for one
- * thread at a time.
+ * caller at a time; the log is written to by the threads of a run.
  */
 #ifndef WTKMS_KEYSTORE_ACCESS_PROBE_H
 #define WTKMS_KEYSTORE_ACCESS_PROBE_H
@@ -46,9 +46,11 @@ int access_prober_prepare(ACCESS_PROBER *prober, const SETTINGS *settings, const
   STATUS *status) WTKMS_CHECKED;
 
 /*
- * access_prober_run -- Ask for all that prepare listed, one after the other, each within its entry's
- *     timeout. Blocks, so hold no lock. Ends early when *stop becomes true (NULL: never); then the results
- *     are not complete, which it returns as false.
+ * access_prober_run -- Ask for all that prepare listed, each within its entry's timeout; entries with a
+ *     network at the same time, by at most 16 threads besides this one, which are gone when it returns and block
+ *     all signals. Blocks for about the longest timeout, so hold no lock. Ends early when *stop
+ *     becomes true (NULL: never), which calls off what is in flight (common/cancel.h); the caller watches the same flag
+ *     in its own thread. Then the results are not complete, which it returns as false.
  */
 bool access_prober_run(ACCESS_PROBER *prober, const atomic_bool *stop);
 

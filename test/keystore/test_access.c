@@ -11,6 +11,7 @@
 #include "keystore/access_probe.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #define MINUTE (60 * 1000LL)
@@ -435,6 +436,96 @@ test_one_round_trip(void)
     home_free(&home);
 }
 
+/* Three services, each slow: a check takes as long as one of them, and is called off in all. */
+static atomic_int running, most_running, called_off, signals_open;
+
+static int
+waiting_unwrap(KMS_CLIENT *client, int timeout_ms, const KMS_CONTEXT *context,
+  const KMS_RECORDED *recorded, SECRET **plaintextp, STATUS *status)
+{
+    sigset_t blocked;
+    int now = atomic_fetch_add(&running, 1) + 1, most = atomic_load(&most_running);
+
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (!sigismember(&blocked, SIGTERM))
+        atomic_fetch_add(&signals_open, 1);
+    while (now > most && !atomic_compare_exchange_weak(&most_running, &most, now))
+        ;
+    *plaintextp = NULL;
+    if (!cancel_sleep(answer != 0 ? 60000 : 300)) {
+        atomic_fetch_add(&called_off, 1);
+        atomic_fetch_sub(&running, 1);
+        return (status_set(status, STATUS_UNAVAILABLE, "test-kms", "called off"));
+    }
+    atomic_fetch_sub(&running, 1);
+    return (__real_kms_client_unwrap(client, timeout_ms, context, recorded, plaintextp, status));
+}
+
+static void *
+call_off_soon(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&running) < 3)
+        clock_sleep(1);
+    atomic_store(&call_off, true);
+    return (NULL);
+}
+
+static void
+test_probe_at_once(void)
+{
+    const ACCESS_RESULT *results;
+    const KEYSTORE *keystore;
+    ACCESS_PROBER *prober;
+    pthread_t thread;
+    KEYRING *keyring;
+    HOME home;
+    STATUS status;
+    int64_t start;
+    size_t count, i;
+
+    make_access(&home, &keyring);
+    keystore = keyring_hold_keystore(keyring);
+    fault_unwrap = waiting_unwrap;
+    fault_timeout = 60000;
+    CHECK_OK_FATAL(access_prober_new(&home.sink, &prober, &status));
+    CHECK_OK_FATAL(access_prober_prepare(prober, home.settings, keystore, &status));
+    CU_ASSERT(access_prober_run(prober, NULL));
+    results = access_prober_results(prober, &count);
+    CU_ASSERT_EQUAL_FATAL(count, 3);
+    for (i = 0; i < count; i++)
+        CU_ASSERT_EQUAL(results[i].status_class, STATUS_OK);
+    CU_ASSERT_EQUAL(most_running, 3);
+    CU_ASSERT_EQUAL(signals_open, 1); /* this thread */
+    /* None can be had: one after the other. */
+    fault_no_threads = true;
+    atomic_store(&most_running, 0);
+    CHECK_OK_FATAL(access_prober_prepare(prober, home.settings, keystore, &status));
+    CU_ASSERT(access_prober_run(prober, NULL));
+    CU_ASSERT_EQUAL(most_running, 1);
+    fault_no_threads = false;
+    /* All three hang. */
+    answer = 1;
+    CHECK_OK_FATAL(access_prober_prepare(prober, home.settings, keystore, &status));
+    cancel_watch(&call_off);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, call_off_soon, NULL), 0);
+    start = clock_ms();
+    CU_ASSERT(!access_prober_run(prober, &call_off));
+    CU_ASSERT(clock_ms() - start < 5000);
+    CU_ASSERT_EQUAL(called_off, 3);
+    CU_ASSERT_EQUAL(running, 0);
+    (void)pthread_join(thread, NULL);
+    cancel_watch(NULL);
+    atomic_store(&call_off, false);
+    answer = 0;
+    fault_timeout = 0;
+    fault_unwrap = NULL;
+    access_prober_free(prober);
+    keyring_release_keystore(keyring, keystore);
+    keyring_close(keyring);
+    home_free(&home);
+}
+
 /* --- calling a thread's work off */
 
 static void *
@@ -473,4 +564,4 @@ const TEST access_tests[] = {{"disabled", test_disabled}, {"mixed", test_mixed},
   {"denied", test_denied}, {"unreachable", test_unreachable}, {"probe", test_probe},
   {"not configured", test_not_configured}, {"probe without memory", test_probe_no_memory},
   {"entry decides", test_entry_decides}, {"one round trip", test_one_round_trip},
-  {"cancel", test_cancel}, {NULL, NULL}};
+  {"probe at once", test_probe_at_once}, {"cancel", test_cancel}, {NULL, NULL}};

@@ -1,5 +1,6 @@
 """test/kms_peers/test_access.py -- What an engine costs a key service, and what it does when that takes the key away:
 real databases with moto and LocalStack. Hours pass by a clock that the test moves on."""
+import datetime
 import json
 import mmap
 import os
@@ -233,6 +234,44 @@ class Running(Served):
             self.assertEqual(len(re.findall(rf'scope "default": {name}: ', said)), 1, said)
         self.assertEqual(said.count("a customer key opens the keystore again"), len(answers), said)
         self.assertEqual(said.count("the database goes on"), len(answers), said)
+
+    def test_three_that_hang_delay_as_one(self):
+        """A check takes one timeout, whatever the number of recipients; a close waits for none of them."""
+        hanging, let_go, now, most = [False], threading.Event(), [0], [0]
+        lock = threading.Lock()
+
+        def hook(method, path, headers, body):
+            if not hanging[0]:
+                return None
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            let_go.wait(60)
+            with lock:
+                now[0] -= 1
+            raise ConnectionAbortedError
+        f = self.enterContext(front(self.port, hook))
+        entries = [self.entry(self.boto.new_key(), endpoint=f.url, timeout="30s") for _ in range(3)]
+        home = self.home("hangs", entries, "access: {checkInterval: 1s}\n")
+        host = Host(self, home, self.user())
+        host.wait_classes("ok", "ok", "ok")
+        hanging[0] = True
+        host.wait("three calls in flight", lambda: most[0] == 3)
+        self.assertLess(host.finish(), 3000)
+        self.assertNotIn("unavailable", host.said())
+        let_go.set()
+        let_go.clear()
+        entries = [{**entry, "timeout": "4s"} for entry in entries]
+        config = self.lab.config(*entries)
+        begun = time.monotonic()
+        report = json.loads(self.lab.wtkms("status", home, "--check", "--config", config, "--format", "json",
+                                           environment=self.user(), check=False).stdout)
+        took = time.monotonic() - begun
+        let_go.set()
+        self.assertEqual([a["class"] for a in report["access"]], ["unavailable"] * 3)
+        asked = [datetime.datetime.fromisoformat(a["time"].replace("Z", "+00:00")) for a in report["access"]]
+        self.assertLess((max(asked) - min(asked)).total_seconds(), 3)
+        self.assertLess(took, 25, report["access"])  # an open that proves the seal tries one after the other before
 
     def test_unreachable_for_days_and_back(self):
         def hook(method, path, headers, body):
