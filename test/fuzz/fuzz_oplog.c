@@ -7,6 +7,7 @@
  */
 #include "snapshot/oplog_archive.h"
 #include "snapshot/oplog_entries.h"
+#include "snapshot/oplog_gaps.h"
 
 #include <bson/bson.h>
 
@@ -108,13 +109,16 @@ read_entries(const uint8_t *data, size_t size)
 {
     OPLOG_ENTRIES *entries;
     OPLOG_ENTRY entry, again;
+    OPLOG_GAPS *gaps;
+    const OPLOG_GAP *found;
     STATUS status;
     uint64_t last = 0;
-    size_t taken = 0;
+    size_t count, i, taken = 0;
     bool end = false;
     int fd = file_of(data, size), ret;
 
     status_clear(&status);
+    require(oplog_gaps_new(OPLOG_GAPS_SILENCE_S, &gaps, &status) == 0);
     require(oplog_entries_open(fd, "fuzz", &entries, &status) == 0);
     while ((ret = oplog_entries_next(entries, &entry, &end, &status)) == 0 && !end) {
         require(entry.ts >= last && entry.len <= size - taken);
@@ -122,10 +126,16 @@ read_entries(const uint8_t *data, size_t size)
         require(oplog_entries_peek(entry.data, entry.len, &again, &status) == 0);
         require(again.ts == entry.ts && again.len == entry.len);
         compare(&entry);
+        require(oplog_gaps_take(gaps, &entry, &status) == 0);
         last = entry.ts;
         taken += entry.len;
     }
     require(ret != 0 || taken == size);
+    require(oplog_gaps_found(gaps, &found, &count) >= count && count <= OPLOG_GAPS_KEPT);
+    for (i = 0; i < count; i++)
+        require(found[i].after <= found[i].before && found[i].missing <= found[i].before &&
+                oplog_gap_name(found[i].kind) != NULL);
+    oplog_gaps_free(gaps);
     oplog_entries_close(entries);
     (void)close(fd);
 }
