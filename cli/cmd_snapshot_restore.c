@@ -147,6 +147,9 @@ print_table(const SNAPSHOT_RESTORE *r)
             (void)printf("%llu of the files were there whole, from an interrupted run.\n",
               (unsigned long long)r->count.kept);
     }
+    if (r->check.plain_tables != 0)
+        (void)printf("%llu tables are not encrypted, as in the copy.\n",
+          (unsigned long long)r->check.plain_tables);
     if (r->torn != 0)
         (void)printf("%llu blocks whose checksum does not fit were copied as they are.\n",
           (unsigned long long)r->torn);
@@ -182,6 +185,7 @@ print_json(const SNAPSHOT_RESTORE *r, STATUS *status)
     output_json_number(&json, "kept", (int64_t)r->count.kept);
     output_json_number(&json, "authenticated", (int64_t)r->check.authenticated);
     output_json_number(&json, "torn", (int64_t)r->torn);
+    output_json_number(&json, "plainTables", (int64_t)r->check.plain_tables);
     output_json_bool(&json, "manifest", r->manifest != NULL);
     keystore_uuid_text(r->parent, text);
     output_json_text(&json, "parent", text);

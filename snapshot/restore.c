@@ -27,8 +27,8 @@ static const char *const held_back[] = {"WiredTiger.basecfg", "WiredTiger", "Wir
 /* What the restored home has its own of. */
 static const char *const put_away[] = {"WiredTiger.config", "wtkms.keystore", MANIFEST_FILE};
 /* What belonged to the process, or to the moment, and not to the data. */
-static const char *const left_out[] = {"WiredTiger.lock", STATE_FILE, "wtkms.keystore.lock",
-  "wtkms.keystore.new", "wtkms.keystore.prev"};
+static const char *const left_out[] = {"WiredTiger.lock", STATE_FILE, "wtkms.copies.lock",
+  "wtkms.keystore.lock", "wtkms.keystore.new", "wtkms.keystore.prev"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
