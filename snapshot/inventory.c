@@ -281,6 +281,55 @@ take_known(INVENTORY *inventory, size_t number)
     return (false);
 }
 
+/* What an earlier copy's recipient of the same key was found to be; NULL when there is none. */
+static const COPY_RECIPIENT *
+earlier_recipient(const INVENTORY *inventory, size_t number, const COPY_RECIPIENT *recipient)
+{
+    const COPY_RECIPIENT *earlier;
+    size_t i, r;
+
+    for (i = 0; i < number; i++)
+        for (r = 0;
+             inventory->copies[i].keystore != NULL && r < inventory->copies[i].recipient_count;
+             r++) {
+            earlier = &inventory->copies[i].recipients[r];
+            if (strcmp(earlier->scope, recipient->scope) == 0 &&
+                strcmp(earlier->provider, recipient->provider) == 0 &&
+                strcmp(earlier->key_id, recipient->key_id) == 0)
+                return (earlier);
+        }
+    return (NULL);
+}
+
+/*
+ * That a service is away says nothing of a copy, and each question costs its whole timeout: where every recipient of
+ * a copy is one that was not reached before, or is not configured, nobody is asked again.
+ */
+static bool
+take_unavailable(INVENTORY *inventory, size_t number)
+{
+    COPY *copy = &inventory->copies[number];
+    const COPY_RECIPIENT *earlier;
+    size_t i;
+    bool any = false;
+
+    for (i = 0; i < copy->recipient_count; i++) {
+        if ((earlier = earlier_recipient(inventory, number, &copy->recipients[i])) == NULL)
+            return (false);
+        if (earlier->access == NULL)
+            continue;
+        if (strcmp(earlier->access, status_class_name(STATUS_UNAVAILABLE)) != 0)
+            return (false);
+        any = true;
+    }
+    for (i = 0; any && i < copy->recipient_count; i++) {
+        earlier = earlier_recipient(inventory, number, &copy->recipients[i]);
+        copy->recipients[i].access = bson_strdup(earlier->access);
+        copy->recipients[i].detail = bson_strdup(earlier->detail);
+    }
+    return (any);
+}
+
 int
 inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, STATUS *status)
 {
@@ -292,7 +341,8 @@ inventory_check(INVENTORY *inventory, const SETTINGS *settings, const LOG *log, 
     if ((ret = access_prober_new(log, &prober, status)) != 0)
         return (ret);
     for (i = 0; i < inventory->count; i++) {
-        if (inventory->copies[i].keystore == NULL || take_known(inventory, i))
+        if (inventory->copies[i].keystore == NULL || take_known(inventory, i) ||
+            take_unavailable(inventory, i))
             continue;
         if ((ret = access_prober_prepare(
                prober, settings, inventory->copies[i].keystore, status)) != 0)

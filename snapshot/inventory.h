@@ -56,7 +56,9 @@ void inventory_skip(INVENTORY *inventory, const char *fmt, ...) WTKMS_PRINTF(2, 
 
 /*
  * inventory_check -- Ask the key services of the recipients that settings name and a copy records; others
- *     are never asked, and what several copies of a home have in common is asked once. Only copies that were scanned by this process. log may be NULL. STATUS_NO_MEMORY.
+ *     are never asked, what several copies of a home have in common is asked once, and a service that
+ *     was not reached is not waited for again. Only copies that were scanned by this process. log may
+ *     be NULL. STATUS_NO_MEMORY.
  */
 int inventory_check(
   INVENTORY *inventory, const SETTINGS *settings, const LOG *log, STATUS *status) WTKMS_CHECKED;

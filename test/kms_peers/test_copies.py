@@ -168,7 +168,30 @@ class Moto(test_aws.AwsCase, Copies):
             self.assertEqual([c["recipients"][0]["access"] for c in copies], ["opens"] * 21)
             self.assertEqual([r[2]["X-Amz-Target"] for r in f.requests], ["TrentService.Decrypt"] * 2)
 
-    def test_denied_and_wrong_credential(self):
+    def test_a_service_that_is_away_is_waited_for_once(self):
+        self.credential = self.user()
+        away = []
+        with test_aws.front(self.port, lambda *request: (503, {}, b"") if away else None) as f:
+            config = self.lab.config(self.entry(self.key_arn, endpoint=f.url, timeout="3s"))
+            tree = self.lab.path("away")
+            for i in range(3):
+                shutil.move(self.copy_of(config, f"away-{i}"), os.path.join(tree, str(i)))
+            away.append(True)
+            self.copy = os.path.join(tree, "0")
+            f.requests.clear()
+            self.run_list(code=1)
+            once = len(f.requests)
+            self.copy = tree
+            f.requests.clear()
+            copies = json.loads(self.run_list("--format", "json", code=1))["copies"]
+            self.assertEqual([c["recipients"][0]["access"] for c in copies], ["unavailable"] * 3)
+            self.assertGreater(once, 0)
+            self.assertLessEqual(len(f.requests), once + 1)
+            away.clear()
+            copies = json.loads(self.run_list("--format", "json", code=0))["copies"]
+            self.assertEqual([c["recipients"][0]["access"] for c in copies], ["opens"] * 3)
+
+    def test_denied_and_wrong_credential_and_the_end(self):
         self.credential = self.user()
         self.copy_of(self.lab.config(self.entry(self.key_arn, connectTimeout="2s", timeout="5s")), "denied")
         self.says("opens")
