@@ -22,11 +22,8 @@ int block_damage_find(int fd, const BLOCK_REGION *region, uint32_t allocation,
   int (*damage)(void *context, uint64_t offset, const char *text, STATUS *status), void *context,
   STATUS *status) WTKMS_CHECKED;
 
-/*
- * The same for a whole file: the walk tells what is zero apart from what is not, and a block of which a
- * page was lost, or never written, has zeros inside. add is called for each region in order, end behind the
- * last, also after an error: it looks at what is left and frees.
- */
+/* The same for a whole file: the walk tells what is zero apart from what is not, and a block of which a
+ * page was lost, or never written, has zeros inside. */
 typedef struct {
     int fd;
     uint32_t allocation;
@@ -37,8 +34,11 @@ typedef struct {
     uint64_t stretch_end;
 } BLOCK_DAMAGE;
 
+/* block_damage_add -- The next region, in order. As block_damage_find. */
 int block_damage_add(
   BLOCK_DAMAGE *damage, const BLOCK_REGION *region, STATUS *status) WTKMS_CHECKED;
+
+/* block_damage_end -- Behind the last, also after an error: look at what is left, and free. */
 int block_damage_end(BLOCK_DAMAGE *damage, STATUS *status) WTKMS_CHECKED;
 
 #endif

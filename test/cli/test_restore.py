@@ -461,6 +461,26 @@ class RestoreTest(RestoreCase):
         os.symlink("/nowhere", os.path.join(home, "gone"))
         self.assertIn("nowhere", self.refused(self.restore(home, self.empty()), "restore-link"))
 
+    def test_trusted_keys(self):
+        """A recorded recipient that the operator vouches for: of a key service, and recorded."""
+        home = self.encrypted_home()
+        copies = wtkms("snapshot", "list", home, "--format", "json").json()["copies"]
+        recorded = copies[0]["recipients"][0]["encryptionKeyId"]
+        for command in (("verify", home), ("restore", home, self.empty(), "--module", MODULE)):
+            for key, identity in (("local:0", "trust-key-unrecorded"), (recorded, "trust-key-provider")):
+                self.refused(wtkms("snapshot", *command, "--config", self.target, "--trust-key", key), identity)
+        self.assertEqual(os.listdir(self.path("restored")), [])
+
+    def test_made_when_it_is_missing(self):
+        home = self.encrypted_home()
+        missing = self.path("missing")
+        result = self.restore(home, missing)
+        if ROOT:
+            self.refused(result, "file-open-dir")
+        else:
+            self.done(result)
+            self.assertEqual(os.stat(missing).st_mode & 0o777, 0o700)
+
     def test_interrupted_reencryption_is_no_copy(self):
         home = self.encrypted_home()
         open(os.path.join(home, "wtkms.reencrypt"), "w").close()

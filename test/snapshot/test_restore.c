@@ -293,7 +293,7 @@ test_tree_refused(void)
         const char *link, *to, *text;
     } links[] = {{"out", "/etc", "leads out"}, {"passwd.wt", "/etc/passwd", "leads out"},
       {"up", "..", "leads out"}, {"gone", "nowhere", "leads nowhere"}};
-    char path[RESTORE_DEPTH_MAX * 2 + 8] = "d";
+    char path[RESTORE_DEPTH_MAX * 2 + 8];
     size_t i;
     int from = make_dir(NULL), home = make_dir(NULL);
 
@@ -314,8 +314,9 @@ test_tree_refused(void)
     CHECK_STATUS(restore_tree(from, "copy", from, &how, &count, &status), &status, STATUS_REFUSED,
       "is the copy itself");
     for (i = 0; i <= RESTORE_DEPTH_MAX; i++) {
+        memcpy(path + 2 * i, "d", 2);
         CU_ASSERT_EQUAL(mkdirat(from, path, 0700), 0);
-        (void)strcat(path, "/d");
+        memcpy(path + 2 * i + 1, "/", 2);
     }
     CHECK_STATUS(
       restore_measure(from, "copy", &count, &status), &status, STATUS_REFUSED, "nested more than");
