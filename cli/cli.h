@@ -52,6 +52,7 @@ int cmd_key_list(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED
 int cmd_key_prune(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_remove(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_key_usage(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
+int cmd_kms_create_key(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_kms_test(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keygen(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
 int cmd_keystore_backup(CLI *cli, const OPTIONS *options, STATUS *status) WTKMS_CHECKED;
@@ -78,6 +79,7 @@ extern const OPTIONS_ENTRY cmd_check_options[];
 extern const OPTIONS_ENTRY cmd_init_options[];
 extern const OPTIONS_ENTRY cmd_key_prune_options[];
 extern const OPTIONS_ENTRY cmd_key_remove_options[];
+extern const OPTIONS_ENTRY cmd_kms_create_key_options[];
 extern const OPTIONS_ENTRY cmd_key_usage_options[];
 extern const OPTIONS_ENTRY cmd_keystore_fork_options[];
 extern const OPTIONS_ENTRY cmd_keystore_recover_options[];

@@ -58,6 +58,11 @@ const CLI_COMMAND cli_commands[] = {
     "every scope, and says what works, how long it took, and for what does not, what to do.\n"
     "Needs no home and changes nothing. Exit code 1: something did not work.",
     false, NULL, cmd_kms_test},
+  {"kms create-key", "", 0, "Make a customer key on a KMIP server.",
+    "Creates and activates an AES key of 256 bits under the keyName of the first entry of a\n"
+    "KMIP server, and prints its unique identifier. Refused when the server has a key of that\n"
+    "name. For other providers it says what command makes one.",
+    false, cmd_kms_create_key_options, cmd_kms_create_key},
   {"key list", "HOME", 1, "List master keys and data keys of a home.",
     "Reads the keystore without any key, so its seal is not checked.", false, NULL, cmd_key_list},
   {"key prune", "HOME [COPY...]", 1, "Retire data keys that nothing uses any more.",

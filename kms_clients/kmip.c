@@ -4,7 +4,6 @@
  * The server wraps (Encrypt, Decrypt), with associated data where its version has them; or, where it
  * cannot, its key is fetched for one call and wraps here. kmip_wrapped.h has the bytes.
  */
-#include "kms_clients/kmip.h"
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -633,8 +632,8 @@ kmip_network(const void *options)
 }
 
 int
-kmip_key_create(const CONFIG_NODE *entry, const LOG *log, int timeout_ms,
-  char uid[KMIP_UID_MAX + 1], STATUS *status)
+kms_kmip_key_create(const CONFIG_NODE *entry, const LOG *log, int timeout_ms,
+  char uid[KMS_KEY_ID_MAX + 1], STATUS *status)
 {
     KMIP_OPTIONS options = {.mode = MODE_AUTO};
     KMIP_CLIENT *kmip = NULL;

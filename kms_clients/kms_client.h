@@ -132,6 +132,15 @@ int kms_client_key_id_check(const char *provider, const char *key_id, STATUS *st
 int kms_local_key_file_write(const char *path, STATUS *status) WTKMS_CHECKED;
 
 /*
+ * kms_kmip_key_create -- Create and activate an AES key of 256 bits on a KMIP server, under the name that keyName of
+ *     an entry of `kms:` says, for an operator. Refuses when the server has a key of that name (STATUS_REFUSED;
+ *     servers need not check). uid receives its unique identifier. Any class of a key service. Not
+ *     repeated: after STATUS_UNAVAILABLE the key may or may not be there. log may be NULL.
+ */
+int kms_kmip_key_create(const CONFIG_NODE *entry, const LOG *log, int timeout_ms,
+  char uid[KMS_KEY_ID_MAX + 1], STATUS *status) WTKMS_CHECKED;
+
+/*
  * kms_client_permit_programs -- Allow this process to run programs that a configuration of the AWS tools
  *     names (credential_process). `wtkms` calls it once at its start; a database never does. Thread-safe.
  */

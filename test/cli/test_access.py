@@ -145,6 +145,18 @@ class Access(unittest.TestCase):
         self.assertEqual(offline["wrap"]["class"], "ok")
         self.assertIsNone(offline["unwrap"]["class"])
 
+    def test_create_key_names_the_providers_own_command(self):
+        result = wtkms("kms", "create-key", "--config", self.config)
+        self.assertEqual((result.code, result.out), (1, ""))
+        self.assertIn("create-key-provider", result.err)
+        self.assertIn("wtkms keygen FILE", result.err)
+        for provider, says in (("aws", "aws kms create-key"), ("azure", "az keyvault key create"),
+                               ("gcp", "gcloud kms keys create"), ("vault", "transit/keys/NAME"),
+                               ("publickey", "openssl genpkey")):
+            with open(self.path("one"), "w", encoding="utf-8") as file:
+                file.write(f"node: n\nkms: [{{provider: {provider}, key: k}}]\n")
+            self.assertIn(says, wtkms("kms", "create-key", "--config", self.path("one")).err)
+
     def test_status_check(self):
         self.init()
         result = self.status("--config", self.config)

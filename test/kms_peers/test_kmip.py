@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 
@@ -186,18 +185,40 @@ class Keys(Kmip):
         self.fails(self.lab.wrap(config), "configuration", "several")
         self.opens(config, wrapped)  # the identifier was recorded
 
+    def test_create_by_wtkms(self):
+        config = self.conf(key=None, keyName="made-by-wtkms")
+        uid = self.lab.wtkms("kms", "create-key", "--config", config).stdout.strip()
+        self.assertEqual(self.operator("state", uid=uid)["state"], "ACTIVE")
+        self.assertEqual(self.operator("get", uid=uid)["length"], 256)
+        self.assertIn("ok, ", self.lab.wtkms("kms", "test", "--config", config).stdout)
+        self.assertEqual(self.wrapped(self.conf(uid))["key_id"], f"kmip:{uid}")
+        again = self.lab.wtkms("kms", "create-key", "--config", config, check=False)
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn(uid, again.stderr)
+        # A keyid's own entry; the one that has a name is taken.
+        tenant = self.entry(key=None, keyName="made-for-a-tenant")
+        more = f"keys: {{t: {{kms: {json.dumps([self.entry(), {k: v for k, v in tenant.items() if v}])}}}}}\n"
+        config = self.lab.config(self.entry(), more=more)
+        made = json.loads(self.lab.wtkms("kms", "create-key", "--keyid", "t", "--config", config, "--format", "json").stdout)
+        self.assertEqual(made["keyName"], "made-for-a-tenant")
+        self.assertEqual(self.operator("state", uid=made["key"])["state"], "ACTIVE")
+        unnamed = self.lab.wtkms("kms", "create-key", "--config", config, check=False)
+        self.assertEqual(unnamed.returncode, 1)
+        self.assertIn("a new key needs a name", unnamed.stderr)
+        nobody = self.lab.wtkms("kms", "create-key", "--keyid", "x", "--config", config, check=False)
+        self.assertIn("create-key-scope", nobody.stderr)
+
     def test_create(self):
         for version in ("1.2", "2.0"):
             config = self.conf(key=None, keyName=f"created-{version}", version=version)
-            made, again = (subprocess.run([os.path.join(lab.BUILD, "kmip_create"), config], capture_output=True, text=True,
-                                          timeout=60, env=lab.clean_environment()) for _ in range(2))
+            made, again = (self.lab.wtkms("kms", "create-key", "--config", config, check=False) for _ in range(2))
             self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
             wrapped = self.wrapped(config)
             self.assertEqual(wrapped["key_id"], "kmip:" + made.stdout.strip())
             self.opens(config, wrapped)
             self.assertEqual(self.operator("get", uid=made.stdout.strip())["length"], 256)
             self.assertEqual(again.returncode, 1)
-            self.assertIn("refused", again.stdout)
+            self.assertIn("kms-kmip-name", again.stderr)
 
     def test_another_key_is_not_asked(self):
         wrapped = self.wrapped(self.conf())
