@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/survey.h"
 #include "cli/target.h"
+#include "datafile/home.h"
 #include "rotation/reencrypt.h"
 
 #include <signal.h>
@@ -221,6 +222,15 @@ print_json(
 
 /* --- the command */
 
+/* Its own journal is what it goes on with; a restore that was not finished goes on by itself. */
+static int
+refuse_unfinished_copy(const TARGET *target, STATUS *status)
+{
+    int ret = home_refuse_unfinished(target->fd, status);
+
+    return (ret != 0 && strcmp(status->id, "reencrypt-unfinished") == 0 ? 0 : ret);
+}
+
 static int
 reencrypt(TARGET *target, const OPTIONS *options, KEYRING *keyring, REENCRYPT_RESULT *result,
   STATUS *status)
@@ -271,6 +281,7 @@ cmd_reencrypt(CLI *cli, const OPTIONS *options, STATUS *status)
     if ((ret = target_open(options->operands[0], &target, status)) != 0)
         return (ret);
     if ((ret = target_load(&target, options->config, status)) != 0 ||
+        (ret = refuse_unfinished_copy(&target, status)) != 0 ||
         (ret = keyring_open(target.fd, target.settings, &keyring_options, &keyring, status)) != 0 ||
         (ret = reencrypt(&target, options, keyring, &result, status)) != 0)
         goto err;

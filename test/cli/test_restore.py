@@ -401,6 +401,22 @@ class RestoreTest(RestoreCase):
         self.assertEqual({n: s for n, s in snapshot(home).items() if n not in made},
                          {n: s for n, s in before.items() if n not in made})
 
+    def test_the_module_and_the_commands_read_the_marker(self):
+        """The last that a restore removes: all else is in place by then."""
+        home = self.encrypted_home()
+        restored = self.empty()
+        self.done(self.restore(home, restored))
+        marker = os.path.join(restored, UNFINISHED)
+        with open(marker, "w") as file:
+            file.write("snapshot restore\n")
+        process = engine(restored, "list", check=False)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn(b"(copy-unfinished)", process.stderr)
+        for command in (("rotate", "master"), ("rotate", "data"), ("keystore", "fork"), ("reencrypt",)):
+            self.refused(wtkms(*command, restored, "--config", self.target), "copy-unfinished")
+        os.unlink(marker)
+        engine(restored, "list")
+
     def test_other_commands_do_not_go_on(self):
         home = self.encrypted_home()
         flipped = self.copy(home, "flipped")
