@@ -7,6 +7,7 @@ WTKMS_BUILD names the build tree. All that a Lab makes is gone when it is closed
 import base64
 import contextlib
 import json
+import mmap
 import os
 import random
 import select
@@ -35,6 +36,28 @@ PORTS, LABS = [], []
 
 CONTEXT = {"uuid": "0123456789abcdef0123456789abcdef", "master_key_id": 1234567890123, "scope": "default"}
 PLAINTEXT = bytes(range(32)) + b"a master key and what it is bound to"
+# Only common/clock.h asks for this clock; timeouts and the access check go by it.
+CLOCK = """#define _GNU_SOURCE
+    #include <dlfcn.h>
+    #include <fcntl.h>
+    #include <stdint.h>
+    #include <stdlib.h>
+    #include <sys/mman.h>
+    #include <time.h>
+    static volatile int64_t *moved;
+    __attribute__((constructor)) static void start(void) {
+        int fd = open(getenv("WTKMS_TEST_CLOCK"), O_RDONLY | O_CLOEXEC);
+        void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0);
+        if (map == MAP_FAILED) abort();
+        moved = map;
+    }
+    int clock_gettime(clockid_t id, struct timespec *ts) {
+        static int (*real)(clockid_t, struct timespec *);
+        if (real == NULL) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+        int ret = real(id, ts);
+        if (id == CLOCK_BOOTTIME && moved != NULL) ts->tv_sec += *moved;
+        return ret;
+    }"""
 
 
 def clean_environment(more=None):
@@ -117,6 +140,26 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.output.close()
+
+
+class Clock:
+    """A clock of timeouts and lives, for programs that get .environment, which the test moves on."""
+
+    def __init__(self, made):
+        library = made.path("clock.so")
+        if not os.path.exists(library):
+            source = made.write("clock.c", CLOCK)
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
+        made.counter += 1
+        path = made.write(f"clock-{made.counter}", bytes(8))
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 8)
+        self.seconds = 0
+        self.environment = {"LD_PRELOAD": library, "WTKMS_TEST_CLOCK": path}
+
+    def move(self, seconds):
+        self.seconds += seconds
+        self.map[:] = self.seconds.to_bytes(8, "little")
 
 
 class Session:

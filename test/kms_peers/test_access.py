@@ -2,7 +2,6 @@
 real databases with moto and LocalStack. Hours pass by a clock that the test moves on."""
 import datetime
 import json
-import mmap
 import os
 import re
 import subprocess
@@ -17,46 +16,6 @@ from test_aws import Boto, error, front
 HOST = os.path.join(lab.BUILD, "access_host")
 LONG = os.environ.get("WTKMS_LONG", "0") != "0"
 MINUTE = 60
-# Only common/clock.h asks for this clock; timeouts and the access check go by it.
-CLOCK = """#define _GNU_SOURCE
-    #include <dlfcn.h>
-    #include <fcntl.h>
-    #include <stdint.h>
-    #include <stdlib.h>
-    #include <sys/mman.h>
-    #include <time.h>
-    static volatile int64_t *moved;
-    __attribute__((constructor)) static void start(void) {
-        int fd = open(getenv("WTKMS_TEST_CLOCK"), O_RDONLY | O_CLOEXEC);
-        void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0);
-        if (map == MAP_FAILED) abort();
-        moved = map;
-    }
-    int clock_gettime(clockid_t id, struct timespec *ts) {
-        static int (*real)(clockid_t, struct timespec *);
-        if (real == NULL) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-        int ret = real(id, ts);
-        if (id == CLOCK_BOOTTIME && moved != NULL) ts->tv_sec += *moved;
-        return ret;
-    }"""
-
-
-class Clock:
-    def __init__(self, made):
-        library = made.path("clock.so")
-        if not os.path.exists(library):
-            source = made.write("clock.c", CLOCK)
-            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
-        made.counter += 1
-        path = made.write(f"clock-{made.counter}", bytes(8))
-        with open(path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 8)
-        self.seconds = 0
-        self.environment = {"LD_PRELOAD": library, "WTKMS_TEST_CLOCK": path}
-
-    def move(self, seconds):
-        self.seconds += seconds
-        self.map[:] = self.seconds.to_bytes(8, "little")
 
 
 class Host:
@@ -190,7 +149,7 @@ class Running(Served):
     def start_host(self, name, hook, more):
         f = self.enterContext(front(self.port, hook))
         home = self.home(name, [self.entry(self.boto.new_key(), endpoint=f.url, timeout="2s")], more)
-        clock = Clock(self.lab)
+        clock = lab.Clock(self.lab)
         host = Host(self, home, self.user(), clock)
         host.wait("open", lambda: "open\n" in host.said())
         return f, home, clock, host
@@ -333,7 +292,7 @@ class Stopped(test_aws.AwsCase):
 
     def test_disabled(self):
         arn, home = self.database("disabled")
-        clock = Clock(self.lab)
+        clock = lab.Clock(self.lab)
         host = Host(self, home, self.user(), clock)
         host.wait_classes("ok")
         self.boto.call("kms", "disable_key", KeyId=arn)
@@ -363,7 +322,7 @@ class Stopped(test_aws.AwsCase):
     def test_disabled_with_another_that_opens(self):
         other = self.lab.write("other.key", lab.b64(bytes(range(32))) + "\n")
         arn, home = self.database("mixed", {"provider": "local", "keyFile": other})
-        clock = Clock(self.lab)
+        clock = lab.Clock(self.lab)
         host = Host(self, home, self.user(), clock)
         host.wait_classes("ok", "ok")
         self.boto.call("kms", "disable_key", KeyId=arn)

@@ -10,10 +10,12 @@ import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import lab
@@ -337,6 +339,14 @@ class Moto(AwsCase):
             body = f.requests[0][3].decode()
             self.assertIn("ExternalId=7f3c", body)
             self.assertIn("RoleSessionName=rs0-a-b", body)
+
+    def test_role_session_names_the_host(self):
+        """What an auditor reads in CloudTrail, where the configuration gives no name."""
+        with front(self.port, lambda *request: None) as f:
+            self.wrapped(self.lab.config(self.entry(self.key_arn, roleArn=self.role, stsEndpoint=f.url)),
+                         environment=self.user())
+            host = re.sub(r"[^A-Za-z0-9_+=,.@-]", "-", socket.gethostname())
+            self.assertIn(f"RoleSessionName=wtkms-{host}"[:16 + 64], urllib.parse.unquote(f.requests[0][3].decode()))
 
     def instance(self, lifetime=3600):
         """The metadata service of an instance, IMDSv2 alone; its credentials are moto's."""

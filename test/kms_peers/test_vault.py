@@ -174,6 +174,38 @@ class Vault(lab.Case):
         time.sleep(2)
         self.fails(self.lab.wrap(config), "unauthenticated", id="kms-token")
 
+    def session_later(self, config, seconds):
+        """A client wraps, so much of its time passes, and it wraps again."""
+        clock = lab.Clock(self.lab)
+        session = self.lab.session(config, "wrap", environment=clock.environment)
+        self.addCleanup(session.close)
+        request = {**lab.CONTEXT, "plaintext": lab.b64(lab.PLAINTEXT)}
+        self.assertTrue(session.ask(request)["ok"])
+        clock.move(seconds)
+        answer = session.ask(request)
+        self.assertTrue(answer["ok"], answer)
+
+    def renewals(self, token):
+        data = self.bao.call("POST", "auth/token/lookup", {"token": token})["data"]
+        return data.get("last_renewal_time")
+
+    def test_token_of_a_file_is_renewed_in_time(self):
+        for seconds, ttl, renewed in ((10, "100s", False), (85, "100s", True), (85, "30m", False)):
+            with self.subTest(seconds=seconds, ttl=ttl):
+                token = self.bao.token(ttl=ttl, renewable=True)
+                self.session_later(self.entry(tokenFile=self.token_file(token)), seconds)
+                self.assertEqual(self.renewals(token) is not None, renewed)
+        token = self.bao.token(ttl="100s", renewable=False)
+        self.session_later(self.entry(tokenFile=self.token_file(token)), 85)
+        self.assertIsNone(self.renewals(token))
+
+    def test_token_of_a_login_is_renewed_before_another_login(self):
+        config, _ = self.approle(token_ttl="100s")
+        for seconds, tokens in ((85, 1), (3600, 2)):  # past its life only a login helps
+            before = len(self.bao.call("LIST", "auth/token/accessors")["data"]["keys"])
+            self.session_later(config, seconds)
+            self.assertEqual(len(self.bao.call("LIST", "auth/token/accessors")["data"]["keys"]) - before, tokens)
+
     def test_token_file_is_secret(self):
         path = self.token_file("token")
         os.chmod(path, 0o644)
