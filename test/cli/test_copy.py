@@ -739,19 +739,20 @@ class KillTest(CopyCase):
             shutil.copy(os.path.join(home, "t.wt") if i % 20 == 0 else os.path.join(home, "WiredTiger.basecfg"),
                         os.path.join(home, "a", "b", f"{i}.wt" if i % 20 == 0 else f"{i}.txt"))
         began = time.monotonic()
-        self.create(home, self.path("first"))
+        self.create(home, self.path("first"), "--throttle", "3")
         duration = time.monotonic() - began
         seen = {"none": 0, "unfinished": 0, "whole": 0}
         chance = random.Random(8)
         for i in range(20 if LONG else 8):
             copy = self.path(f"copy-{i}")
-            process = subprocess.Popen([WTKMS, "snapshot", "create", home, copy, "--config", self.config],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([WTKMS, "snapshot", "create", home, copy, "--config", self.config, "--throttle",
+                                        "3"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(chance.random() * duration * 1.05)
             process.kill()
             process.wait()
             seen[self.judge(home, copy)] += 1
             # the home is as it was, and can be copied again
+        print(f"{seen['unfinished']} of {sum(seen.values())} kills left an unfinished copy, {seen['whole']} a whole one")
         self.assertGreater(seen["unfinished"], 0, seen)
         self.create(home, self.path("last"))
         self.whole(home, self.path("last"))
@@ -905,8 +906,10 @@ class ExpireTest(CopyCase):
         before = snapshot(self.tree)
         result = self.expire("--yes", code=1)
         self.assertEqual(snapshot(self.tree), before)
-        self.assertEqual(result.out.count(" stays: "), len(changes), result.out)
-        self.assertEqual(set(self.verdicts("--plan", code=1).values()), {"stays"})
+        # what has another size is no copy with a date any more, by the list already
+        judged = {change.__name__ for change in changes} - {"grow_file", "use"}
+        self.assertEqual(result.out.count(" stays: "), len(judged), result.out)
+        self.assertEqual(self.verdicts("--plan", code=1), {name: "stays" for name in judged})
         self.assertEqual(snapshot(self.tree), before)
 
     def test_manifest_damaged(self):
@@ -984,7 +987,7 @@ class ExpireTest(CopyCase):
         seen = 0
         chance = random.Random(9)
         for i in range(20 if LONG else 6):
-            for k in range(30):
+            for k in range(400):
                 os.makedirs(os.path.join(self.source, f"d{k}"), exist_ok=True)
                 shutil.copy(os.path.join(self.source, "WiredTiger.basecfg"), os.path.join(self.source, f"d{k}", "f"))
             due = self.due()
@@ -993,7 +996,7 @@ class ExpireTest(CopyCase):
                                        stderr=subprocess.DEVNULL)
             # by what can be seen, since it is short
             limit = time.monotonic() + 5
-            gone = chance.randrange(1, 30)
+            gone = chance.randrange(1, 200)
             while time.monotonic() < limit and process.poll() is None and os.path.exists(
                     os.path.join(due, f"d{gone}")):
                 pass
