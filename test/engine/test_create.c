@@ -272,11 +272,12 @@ killed(HOST *host)
         kill_create(host, copy, (useconds_t)(engine_random(&state) % took));
         if (file_exists(copy->home, UNFINISHED)) {
             unfinished++;
-            /* Nobody takes it for a home or a copy. */
-            CU_ASSERT_NOT_EQUAL(host_open(copy, NULL), 0);
-            /* The mirror, which brings the module in, is copied among the last. */
-            if (host->via_string)
+            /* Nobody takes it for a home or a copy. The mirror, which brings the module in where the
+             * open string does not, is copied among the last. */
+            if (host->via_string) {
+                CU_ASSERT_NOT_EQUAL(host_open(copy, NULL), 0);
                 CU_ASSERT_PTR_NOT_NULL(strstr(copy->errors, "not finished"));
+            }
             CU_ASSERT_EQUAL(wtkms_run(copy, NULL, "snapshot", "list", copy->home, NULL), 4);
             CU_ASSERT_EQUAL(
               wtkms_run(host, &output, "snapshot", "create", host->home, copy->home, NULL), 1);
