@@ -69,7 +69,8 @@ const CLI_COMMAND cli_commands[] = {
     "Reads every block and log record of the home and of the copies named, and retires the\n"
     "versions that no unit is under, never the active ones. Retired keys are dropped by the\n"
     "next write of the keystore. What cannot be read whole is named, and then every key stays:\n"
-    "exit code 4. Copies that are not named are not known to it; it waits for \"snapshot create\".",
+    "exit code 4. Copies that are not named are not known to it; it waits for one that\n"
+    "\"snapshot create\" is making.",
     false, cmd_key_prune_options, cmd_key_prune},
   {"key remove", "HOME", 1, "Destroy the data keys of one keyid.",
     "Refused while a file has a unit under them: drop the tables and take a checkpoint first.\n"
