@@ -3,13 +3,11 @@
  */
 #include "kms_clients/aws_sts.h"
 
-#include "common/file.h"
+#include "kms_clients/kms_client_provider.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DURATION "3600" /* seconds; what every role permits, and chained roles at most */
 #define TOKEN_MAX (64 * 1024)
@@ -152,34 +150,18 @@ err:
 int
 aws_token_file_read(const char *path, SECRET **tokenp, STATUS *status)
 {
-    SECRET *token = NULL;
-    size_t len;
-    int fd;
-    bool full;
+    KMS_SECRET_FILE file = {.path = path, .max = TOKEN_MAX, .is_platform = true, .trim = true};
 
-    *tokenp = NULL;
-    if (file_open_read(AT_FDCWD, path, false, NULL, &fd, status) != 0)
+    if (kms_secret_file(&file, tokenp, status) != 0 && !file.unusable)
         return ((int)status->status_class);
-    if (secret_new(TOKEN_MAX + 1, &token, status) != 0 ||
-        file_read_into(fd, path, secret_data(token), TOKEN_MAX + 1, &len, &full, status) != 0)
-        goto err;
-    while (len > 0 && secret_bytes(token)[len - 1] <= ' ')
-        len--;
-    if (full || len == 0 || memchr(secret_bytes(token), '\n', len) != NULL ||
-        memchr(secret_bytes(token), '\r', len) != NULL) {
-        (void)status_set(status, STATUS_CONFIG, "kms-aws-token-file",
-          "%s is empty, larger than %d bytes, or has several lines", path, TOKEN_MAX);
-        goto err;
+    if (file.unusable || memchr(secret_bytes(*tokenp), '\n', secret_len(*tokenp)) != NULL ||
+        memchr(secret_bytes(*tokenp), '\r', secret_len(*tokenp)) != NULL) {
+        secret_free(*tokenp);
+        *tokenp = NULL;
+        return (status_set(status, STATUS_CONFIG, "kms-aws-token-file",
+          "%s is empty, larger than %d bytes, or has several lines", path, TOKEN_MAX));
     }
-    secret_truncate(token, len);
-    (void)close(fd);
-    *tokenp = token;
     return (0);
-
-err:
-    secret_free(token);
-    (void)close(fd);
-    return ((int)status->status_class);
 }
 
 typedef struct {

@@ -4,7 +4,6 @@
 #include "kms_clients/azure_credentials.h"
 
 #include "common/clock.h"
-#include "common/file.h"
 #include "crypto/encode.h"
 #include "crypto/random.h"
 #include "crypto/rsa_sign.h"
@@ -13,11 +12,9 @@
 #include "kms_clients/kms_client_provider.h"
 #include "kms_clients/token.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILE_MAX (64 * 1024)
 #define ASSERTION_LIFE_S 600
@@ -75,34 +72,10 @@ copy_string(char **copyp, const char *text)
 static int
 read_file(const char *path, bool platform, SECRET **secretp, STATUS *status)
 {
-    SECRET *secret = NULL;
-    size_t len;
-    int fd;
-    bool full;
+    KMS_SECRET_FILE file = {
+      .path = path, .max = FILE_MAX - 1, .is_platform = platform, .trim = true};
 
-    *secretp = NULL;
-    if (file_open_read(AT_FDCWD, path, false, NULL, &fd, status) != 0)
-        return ((int)status->status_class);
-    if ((!platform && file_check_secret(fd, path, status) != 0) ||
-        secret_new(FILE_MAX, &secret, status) != 0 ||
-        file_read_into(fd, path, secret_data(secret), FILE_MAX, &len, &full, status) != 0)
-        goto err;
-    while (len > 0 && secret_bytes(secret)[len - 1] <= ' ')
-        len--;
-    if (full || len == 0) {
-        (void)status_set(
-          status, STATUS_CONFIG, "kms-secret-file", "%s is %s", path, full ? "too large" : "empty");
-        goto err;
-    }
-    secret_truncate(secret, len);
-    (void)close(fd);
-    *secretp = secret;
-    return (0);
-
-err:
-    secret_free(secret);
-    (void)close(fd);
-    return ((int)status->status_class);
+    return (kms_secret_file(&file, secretp, status));
 }
 
 /* The secret of this kind of credential, and for a certificate its private key; either may be NULL. */

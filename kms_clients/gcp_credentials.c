@@ -4,16 +4,13 @@
  */
 #include "kms_clients/gcp_credentials.h"
 
-#include "common/file.h"
 #include "kms_clients/gcp_credentials_file.h"
 #include "kms_clients/gcp_token.h"
-#include "kms_clients/kms_client.h"
+#include "kms_clients/kms_client_provider.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SCOPE_KMS "https://www.googleapis.com/auth/cloudkms"
 #define SCOPE_PLATFORM "https://www.googleapis.com/auth/cloud-platform"
@@ -160,27 +157,17 @@ build_assertion(void *context, HTTP_REQUEST *request, STATUS *status)
 static int
 read_subject(const GCP_IDENTITY *identity, SECRET **subjectp, STATUS *status)
 {
+    KMS_SECRET_FILE file = {
+      .path = identity->subject_file, .max = SUBJECT_FILE_MAX - 1, .is_platform = true};
     SECRET *text = NULL;
-    size_t len;
-    int fd;
-    bool full;
 
     *subjectp = NULL;
-    if (file_open_read(AT_FDCWD, identity->subject_file, false, NULL, &fd, status) != 0)
-        goto err;
-    if (secret_new(SUBJECT_FILE_MAX, &text, status) != 0 ||
-        file_read_into(fd, identity->subject_file, secret_data(text), SUBJECT_FILE_MAX, &len, &full,
-          status) != 0) {
-        (void)close(fd);
+    if (kms_secret_file(&file, &text, status) != 0) {
+        if (file.unusable)
+            (void)status_set(status, STATUS_UNAUTHENTICATED, "kms-gcp-subject-token",
+              "the file of the subject token holds none");
         goto err;
     }
-    (void)close(fd);
-    if (len == 0 || full) {
-        (void)status_set(status, STATUS_UNAUTHENTICATED, "kms-gcp-subject-token",
-          "the file of the subject token holds none");
-        goto err;
-    }
-    secret_truncate(text, len);
     if (gcp_token_subject(text, identity->subject_field, subjectp, status) != 0)
         goto err;
     secret_free(text);

@@ -56,10 +56,26 @@ extern const CONFIG_OPTION kms_client_common_options[];
  */
 int kms_client_at_option(const CONFIG_NODE *entry, const char *option, STATUS *status);
 
+/* A file with a secret. Without flags: as it is, held to the rule of secret files. */
+typedef struct {
+    const char *path;
+    size_t max;       /* bytes that it may have */
+    bool is_platform; /* written by the platform, whose mode and life are its own: no rule for it */
+    bool trim;        /* white space at the end is an editor's */
+    bool unusable;    /* out: it was read, and is empty or larger than max (STATUS_CONFIG) */
+} KMS_SECRET_FILE;
+
+/*
+ * kms_secret_file -- Read it into a secret, through symbolic links, which orchestrators mount. Its mode is
+ *     checked on the descriptor that is read (file_check_secret). The caller frees *secretp.
+ *     STATUS_CONFIG for what the file is, STATUS_IO when reading it fails, STATUS_NO_MEMORY.
+ */
+int kms_secret_file(KMS_SECRET_FILE *file, SECRET **secretp, STATUS *status) WTKMS_CHECKED;
+
 /*
  * kms_secret_file_read -- Read a file of at most max bytes that an option of the entry names and that
  *     must be permitted as file_check_secret says (checked on the descriptor that is read). The
- *     caller frees *secretp. STATUS_CONFIG for what the file is, STATUS_IO when reading it fails.
+ *     caller frees *secretp. STATUS_CONFIG for what the file is or when it cannot be read.
  */
 int kms_secret_file_read(const CONFIG_NODE *entry, const char *option, const char *path, size_t max,
   SECRET **secretp, STATUS *status) WTKMS_CHECKED;

@@ -22,9 +22,16 @@ kms_client_at_option(const CONFIG_NODE *entry, const char *option, STATUS *statu
     return (status_hint(status, "%s", was.hint));
 }
 
+static size_t
+length_without_space(const SECRET *secret, size_t len)
+{
+    while (len > 0 && secret_bytes(secret)[len - 1] <= ' ')
+        len--;
+    return (len);
+}
+
 int
-kms_secret_file_read(const CONFIG_NODE *entry, const char *option, const char *path, size_t max,
-  SECRET **secretp, STATUS *status)
+kms_secret_file(KMS_SECRET_FILE *file, SECRET **secretp, STATUS *status)
 {
     SECRET *secret = NULL;
     size_t len;
@@ -32,23 +39,23 @@ kms_secret_file_read(const CONFIG_NODE *entry, const char *option, const char *p
     bool full;
 
     *secretp = NULL;
-    /* Symbolic links are followed: orchestrators mount secrets as links. */
-    if (file_open_read(AT_FDCWD, path, false, NULL, &fd, status) != 0)
-        return (kms_client_at_option(entry, option, status));
-    if (file_check_secret(fd, path, status) != 0) {
-        (void)kms_client_at_option(entry, option, status);
+    file->unusable = false;
+    if (file_open_read(AT_FDCWD, file->path, false, NULL, &fd, status) != 0)
+        return ((int)status->status_class);
+    if ((!file->is_platform && file_check_secret(fd, file->path, status) != 0) ||
+        secret_new(file->max + 1, &secret, status) != 0 ||
+        file_read_into(fd, file->path, secret_data(secret), file->max + 1, &len, &full, status) !=
+          0)
         goto err;
-    }
-    if (secret_new(max + 1, &secret, status) != 0 ||
-        file_read_into(fd, path, secret_data(secret), max + 1, &len, &full, status) != 0)
-        goto err;
+    if (file->trim)
+        len = length_without_space(secret, len);
     if (full || len == 0) {
+        file->unusable = true;
         if (full)
-            (void)status_set(
-              status, STATUS_CONFIG, "kms-secret-file", "%s is larger than %zu bytes", path, max);
+            (void)status_set(status, STATUS_CONFIG, "kms-secret-file",
+              "%s is larger than %zu bytes", file->path, file->max);
         else
-            (void)status_set(status, STATUS_CONFIG, "kms-secret-file", "%s is empty", path);
-        (void)kms_client_at_option(entry, option, status);
+            (void)status_set(status, STATUS_CONFIG, "kms-secret-file", "%s is empty", file->path);
         goto err;
     }
     secret_truncate(secret, len);
@@ -60,4 +67,15 @@ err:
     secret_free(secret);
     (void)close(fd);
     return ((int)status->status_class);
+}
+
+int
+kms_secret_file_read(const CONFIG_NODE *entry, const char *option, const char *path, size_t max,
+  SECRET **secretp, STATUS *status)
+{
+    KMS_SECRET_FILE file = {.path = path, .max = max};
+
+    if (kms_secret_file(&file, secretp, status) != 0)
+        return (kms_client_at_option(entry, option, status));
+    return (0);
 }

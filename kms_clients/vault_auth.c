@@ -5,13 +5,10 @@
 #include "kms_clients/vault.h"
 
 #include "common/clock.h"
-#include "common/file.h"
 #include "kms_clients/kms_client_provider.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SECRET_FILE_MAX (16 * 1024)
 #define NEVER_EXPIRES (100LL * 365 * 24 * 3600) /* seconds */
@@ -31,24 +28,14 @@ aside_deadline(int64_t deadline)
 }
 
 /* White space at the end is an editor's. */
-static void
-trim(SECRET *text)
-{
-    size_t len = secret_len(text);
-
-    while (len > 1 && strchr(" \t\r\n", secret_bytes(text)[len - 1]) != NULL)
-        len--;
-    secret_truncate(text, len);
-}
-
 static int
 read_secret(const VAULT *vault, const CONFIG_NODE *entry, const char *option, const char *path,
   SECRET **secretp, STATUS *status)
 {
-    if (kms_secret_file_read(entry == NULL ? &vault->origin : entry, option, path, SECRET_FILE_MAX,
-          secretp, status) != 0)
-        return ((int)status->status_class);
-    trim(*secretp);
+    KMS_SECRET_FILE file = {.path = path, .max = SECRET_FILE_MAX, .trim = true};
+
+    if (kms_secret_file(&file, secretp, status) != 0)
+        return (kms_client_at_option(entry == NULL ? &vault->origin : entry, option, status));
     return (0);
 }
 
@@ -56,33 +43,14 @@ read_secret(const VAULT *vault, const CONFIG_NODE *entry, const char *option, co
 static int
 read_jwt(const VAULT *vault, SECRET **secretp, STATUS *status)
 {
-    SECRET *text = NULL;
-    size_t len;
-    int fd;
-    bool full;
+    KMS_SECRET_FILE file = {.path = vault->options->jwt_file,
+      .max = SECRET_FILE_MAX - 1,
+      .is_platform = true,
+      .trim = true};
 
-    *secretp = NULL;
-    if (file_open_read(AT_FDCWD, vault->options->jwt_file, false, NULL, &fd, status) != 0)
+    if (kms_secret_file(&file, secretp, status) != 0)
         return (kms_client_at_option(&vault->origin, "jwtFile", status));
-    if (secret_new(SECRET_FILE_MAX, &text, status) != 0 ||
-        file_read_into(fd, vault->options->jwt_file, secret_data(text), SECRET_FILE_MAX, &len,
-          &full, status) != 0)
-        goto err;
-    if (full || len == 0) {
-        (void)config_error(&vault->origin, status, "kms-secret-file", "jwtFile: %s holds no token",
-          vault->options->jwt_file);
-        goto err;
-    }
-    (void)close(fd);
-    secret_truncate(text, len);
-    trim(text);
-    *secretp = text;
     return (0);
-
-err:
-    secret_free(text);
-    (void)close(fd);
-    return ((int)status->status_class);
 }
 
 static int
