@@ -11,9 +11,8 @@
 
 /* --- asking */
 
-/* An entry for a key that only the operator vouches for: provider and identifier, nothing from the file else. */
-static int
-trusted_entry(const KEYSTORE_RECIPIENT *recipient, CONFIG_NODE **nodep, STATUS *status)
+int
+home_access_trusted(const KEYSTORE_RECIPIENT *recipient, CONFIG_NODE **nodep, STATUS *status)
 {
     int ret;
 
@@ -64,7 +63,7 @@ add_trusted(const KEYSTORE *keystore, const char *trust, SETTINGS *settings, CON
         scope = &settings->scopes[i];
         if ((recipient = find_recipient(keystore, scope->name, trust)) == NULL)
             continue;
-        if (*nodep == NULL && (ret = trusted_entry(recipient, nodep, status)) != 0)
+        if (*nodep == NULL && (ret = home_access_trusted(recipient, nodep, status)) != 0)
             return (ret);
         entries = output_allocate(scope->count + 1, sizeof(*entries));
         memcpy(entries, scope->entries, scope->count * sizeof(*entries));

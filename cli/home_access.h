@@ -21,6 +21,14 @@ int home_access_check(const TARGET *target, const char *trust, const LOG *log, H
   bool *failedp, STATUS *status) WTKMS_CHECKED;
 void home_access_release(HOME_STATUS *home);
 
+/*
+ * home_access_trusted -- A configuration entry for a recipient that only the operator vouches for: provider
+ *     and identifier, and nothing else that a file could have chosen. The caller calls config_free.
+ *     STATUS_REFUSED, "trust-key-provider": its identifier does not say where the key is.
+ */
+int home_access_trusted(
+  const KEYSTORE_RECIPIENT *recipient, CONFIG_NODE **nodep, STATUS *status) WTKMS_CHECKED;
+
 /* home_access_text -- "ok, 12 ms", "denied, 5m ago", "not asked", "-": of one recipient. The caller frees it. */
 char *home_access_text(
   const HOME_STATUS *home, const char *scope, const char *provider, const char *key_id);

@@ -3,6 +3,7 @@
  */
 #include "cli/snapshot_keys.h"
 
+#include "cli/home_access.h"
 #include "cli/output.h"
 #include "keystore/mirror.h"
 
@@ -53,28 +54,6 @@ snapshot_keys_take(const uint8_t *keystore, size_t keystore_len, const uint8_t *
 }
 
 /* --- recipients */
-
-/* An entry for a key that only the operator vouches for: provider and identifier, nothing from the file else. */
-static int
-make_trusted(const KEYSTORE_RECIPIENT *recipient, CONFIG_NODE **nodep, STATUS *status)
-{
-    int ret;
-
-    if (strcmp(recipient->provider, "local") == 0 ||
-        strcmp(recipient->provider, "publickey") == 0) {
-        (void)status_set(status, STATUS_REFUSED, "trust-key-provider",
-          "the key of provider %s is a file, which its identifier does not name",
-          recipient->provider);
-        return (status_hint(status, "name it under kms: in a configuration"));
-    }
-    if ((ret = config_node_new(NULL, CONFIG_MAP, "--trust-key", NULL, 0, NULL, 0, nodep, status)) !=
-          0 ||
-        (ret = config_node_new(*nodep, CONFIG_SCALAR, NULL, "provider", strlen("provider"),
-           recipient->provider, strlen(recipient->provider), NULL, status)) != 0)
-        return (ret);
-    return (config_node_new(*nodep, CONFIG_SCALAR, NULL, "key", strlen("key"), recipient->key_id,
-      strlen(recipient->key_id), NULL, status));
-}
 
 static const KEYSTORE_RECIPIENT *
 find_trusted(const KEYSTORE *keystore, const char *trust)
@@ -196,7 +175,7 @@ snapshot_keys_open(int fd, const SETTINGS *settings, const SETTINGS *from, const
         if ((trusted = find_trusted(keys->keystore, trust)) == NULL)
             return (status_set(status, STATUS_REFUSED, "trust-key-unrecorded",
               "--trust-key: the copy is not wrapped for %s", trust));
-        if ((ret = make_trusted(trusted, &keys->trusted, status)) != 0)
+        if ((ret = home_access_trusted(trusted, &keys->trusted, status)) != 0)
             return (ret);
     }
     if ((ret = join(keys, settings, from, status)) != 0)
