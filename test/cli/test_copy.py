@@ -73,16 +73,16 @@ class CopyCase(Case):
         self.assertNotIn(UNFINISHED, os.listdir(copy))
 
     @contextlib.contextmanager
-    def slow(self, home, *args):
-        """A copy, to "slow", that is at work while the caller does something else: it has begun, and has a
-        second to go at least."""
+    def slow(self, home, *args, seconds=3):
+        """A copy, to "slow", that is at work while the caller does something else: it has begun, and goes on for
+        so many seconds."""
         with open(os.path.join(home, "zz.pad"), "ab") as file:
-            file.truncate(3 << 20)
+            file.truncate(seconds << 20)
         copy = self.path("slow")
         shutil.rmtree(copy, True)
         process = subprocess.Popen([WTKMS, "snapshot", "create", home, copy, "--config", self.config, "--throttle", "1",
                                     *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(400):
+        for _ in range(2000):
             if os.path.exists(os.path.join(copy, "zz.pad")):
                 break
             time.sleep(0.01)
@@ -204,7 +204,7 @@ class StoppedTest(CopyCase):
 
     def test_nobody_starts_meanwhile(self):
         home = self.encrypted_home()
-        with self.slow(home) as process:
+        with self.slow(home, seconds=10) as process:
             engine_result = engine(home, "list", check=False)
             self.assertNotEqual(engine_result.returncode, 0)
             self.assertIsNone(process.poll())
@@ -319,7 +319,7 @@ class KeysTest(CopyCase):
     def test_rotated_meanwhile(self):
         """The keystore goes last: what the host did meanwhile is in it, and in the manifest."""
         home = self.encrypted_home(count=20000)
-        with self.slow(home, "--frozen") as process:
+        with self.slow(home, "--frozen", seconds=12) as process:
             for command in "master", "data", "cmk":
                 self.done(wtkms("rotate", command, home, "--config", self.config,
                                 *(["--from", self.config] if command == "cmk" else [])))
@@ -339,7 +339,7 @@ class KeysTest(CopyCase):
         # nothing is under the old key in what prune sees
         self.done(wtkms("reencrypt", home, "--config", self.config))
         began = time.monotonic()
-        with self.slow(home, "--frozen") as process:
+        with self.slow(home, "--frozen", seconds=6) as process:
             prune = subprocess.Popen([WTKMS, "key", "prune", home, "--config", self.config], text=True,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             time.sleep(1)
