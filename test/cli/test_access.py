@@ -2,6 +2,7 @@
 """test/cli/test_access.py -- Whether customer keys open: `wtkms kms test`, `wtkms status --check`, and what a
 database that runs finds by itself and tells in wtkms.state."""
 import base64
+import contextlib
 import http.server
 import json
 import os
@@ -107,6 +108,11 @@ class Access(unittest.TestCase):
     def status(self, *args):
         return wtkms("status", self.home, "--format", "json", *args)
 
+    def forget_state(self):
+        """What is found from now on was not found by a host before."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.home, "wtkms.state"))
+
     def test_kms_test(self):
         result = wtkms("kms", "test", "--config", self.config)
         self.assertEqual(result.code, 0, result.err)
@@ -198,6 +204,7 @@ class Access(unittest.TestCase):
         self.config = self.configure(extra="access: {checkInterval: 1s}\n")
         self.init()
         engine(self.home, "create", "-c", "key_format=S,value_format=S", "table:t")
+        self.forget_state()
         feeder = subprocess.Popen([WT, "-h", self.home, "loadtext", "table:t"], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=engine_environment())
         try:
@@ -246,6 +253,7 @@ access: {{{access}}}
 
     def run_host(self, command):
         """An engine that has the home open until its input ends."""
+        self.forget_state()
         with open(self.path("out"), "wb") as out:
             environment = engine_environment()
             if command[0] == HOST:  # built with the module, so with its sanitizer too

@@ -31,7 +31,7 @@ def engines():
     """Name and the command of each engine's wt."""
     found = {version: os.path.join(PEERS, "engines", version) for version in VERSIONS
              if os.path.isfile(os.path.join(PEERS, "engines", version, "stamp"))}
-    if os.environ.get("WTKMS_REQUIRE_PEERS") == "1" and len(found) < len(VERSIONS):
+    if os.environ.get("WTKMS_REQUIRE_ENGINES") == "1" and len(found) < len(VERSIONS):
         raise AssertionError(f"of the engines {VERSIONS} only {list(found)} are there: test/peers/engines builds them")
     return found or ({ENGINE: None} if WT else {})
 
