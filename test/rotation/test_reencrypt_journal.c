@@ -156,6 +156,17 @@ home_free(HOME *home)
     (void)close(home->fd);
 }
 
+/* The same file with another content: a new one by its name would be refused. */
+static void
+refill(HOME *home, const void *data, size_t len)
+{
+    int fd = openat(home->fd, "a.wt", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(pwrite(fd, data, len, 0), (ssize_t)len);
+    (void)close(fd);
+}
+
 static int
 open_file(void *context, const char *path, int *fdp, STATUS *status)
 {
@@ -270,12 +281,12 @@ test_changes(void)
 
     memcpy(torn, home.old_blocks, sizeof(torn));
     torn[2 * BLOCK_SIZE + 700] ^= 1;
-    put_file(home.fd, "a.wt", torn, sizeof(torn), 0600);
+    refill(&home, torn, sizeof(torn));
     CHECK_STATUS(
       replay(&home, &result, &status), &status, STATUS_BAD_UNIT, "neither the old block");
     CU_ASSERT(exists(home.fd, REENCRYPT_JOURNAL_FILE));
     /* It was put back as it was: replayed after all. */
-    put_file(home.fd, "a.wt", home.old_blocks, sizeof(torn), 0600);
+    refill(&home, home.old_blocks, sizeof(torn));
     CU_ASSERT_EQUAL(replay(&home, &result, &status), 0);
     CU_ASSERT(result.written == BLOCKS && result.outdated == 0);
     CU_ASSERT(file_holds(home.fd, "a.wt", home.new_blocks, sizeof(home.new_blocks)));
@@ -284,12 +295,12 @@ test_changes(void)
     write_journal(&home);
     memcpy(torn, home.old_blocks, sizeof(torn));
     torn[BLOCK_SIZE - 1] ^= 1;
-    put_file(home.fd, "a.wt", torn, sizeof(torn), 0600);
+    refill(&home, torn, sizeof(torn));
     CHECK_STATUS(replay(&home, &result, &status), &status, STATUS_CORRUPT, "no block");
     CU_ASSERT(file_holds(home.fd, "a.wt", torn, sizeof(torn)));
 
     /* A file that ends before its block. */
-    put_file(home.fd, "a.wt", home.old_blocks, BLOCK_SIZE + 100, 0600);
+    refill(&home, home.old_blocks, BLOCK_SIZE + 100);
     CU_ASSERT_EQUAL(replay(&home, &result, &status), 0);
     CU_ASSERT(result.written == 1 && result.outdated == 2);
     home_free(&home);
