@@ -72,9 +72,9 @@ target_open(const char *path, TARGET *target, STATUS *status)
     target->fd = -1;
     if ((ret = file_open_dir(path, &target->fd, status)) != 0) {
         if (status->sys_errno == ENOENT)
-            (void)status_hint(status,
-              "the directory must exist; make it for the database's user: install -d -m 0700 -o "
-              "USER DIRECTORY");
+            (void)status_hint(status, "look at the path; a directory for a new database is made "
+                                      "for its user: install -d -m "
+                                      "0700 -o USER DIRECTORY");
         return (ret);
     }
     if ((ret = target_as_owner(target, status)) != 0)
