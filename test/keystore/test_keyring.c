@@ -529,6 +529,7 @@ test_restore(void)
     home_write(&home, KEYRING_FILE, "damage", 6);
     CHECK_OK_FATAL(
       keyring_open_bytes(home.fd, data, len, home.settings, &home.options, &keyring, &status));
+    (void)usleep(2000); /* within the same millisecond it would be the very same keystore */
     CHECK_FAILS(keyring_adopt(keyring, "r", &status), STATUS_REFUSED, "keystore-copy-newer");
     keyring_close(keyring);
     CU_ASSERT_EQUAL(unlinkat(home.fd, MIRROR_FILE, 0), 0);
