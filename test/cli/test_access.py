@@ -345,8 +345,8 @@ access: {{{access}}}
     def wait_for(self, condition, seconds=30):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            access = self.status().json()["access"]
-            if condition(access):
+            access = self.status().json().get("access", [])  # none: the host has not told anything yet
+            if access and condition(access):
                 return access
             time.sleep(0.2)
         self.fail(json.dumps(access) + self.said())
