@@ -12,6 +12,8 @@ key_need_matches(const char *recorded, const char *named)
     size_t len = strlen(named);
     const char *rest;
 
+    if (strcmp(recorded, named) == 0)
+        return (true);
     while (len > 1 && named[len - 1] == '/')
         len--;
     if (strncmp(recorded, named, len) != 0)
