@@ -10,6 +10,7 @@
 #include "cli/unit_pool.h"
 #include "crypto/digest.h"
 #include "datafile/block_file.h"
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 #include "datafile/log_file.h"
 
@@ -591,7 +592,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
           strerror_r(file->error, text, sizeof(text)));
         return (0);
     case HOME_LOCKED:
-        if (strcmp(file->name, "WiredTiger.lock") != 0)
+        if (strcmp(file->name, ENGINE_LOCK_FILE) != 0)
             finding(run, note_file(run, file), 0, HOME_CHECK_FILE, false,
               "a process holds a lock on it, so it was not opened");
         return (0);

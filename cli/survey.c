@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "crypto/unit.h"
 #include "datafile/block_file.h"
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 #include "datafile/log_file.h"
 
@@ -283,7 +284,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
         problem(walk, 0, strerror_r(file->error, text, sizeof(text)));
         break;
     case HOME_LOCKED:
-        if (strcmp(file->name, "WiredTiger.lock") != 0) {
+        if (strcmp(file->name, ENGINE_LOCK_FILE) != 0) {
             start_file(walk, file);
             problem(walk, 0, "a process holds a lock on it, so it was not opened");
         }

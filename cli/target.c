@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "common/file.h"
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 
 #include <errno.h>
@@ -14,8 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define LOCK_FILE "WiredTiger.lock"
 
 /*
  * The effective ids alone: what the owner may not do fails, and root's own files can be reached again.
@@ -114,29 +113,11 @@ target_close(TARGET *target)
 int
 target_host_running(const TARGET *target, bool *runningp, pid_t *pidp, STATUS *status)
 {
-    struct flock lock;
-    int fd;
+    int ret;
 
-    *runningp = false;
-    *pidp = 0;
-    if ((fd = openat(target->fd, LOCK_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)) < 0) {
-        if (errno == ENOENT || errno == ELOOP)
-            return (0);
-        return (status_set_errno(status, errno, "lock-file", "%s/%s", target->path, LOCK_FILE));
-    }
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    if (fcntl(fd, F_GETLK, &lock) != 0) {
-        (void)close(fd);
-        return (status_set_errno(status, errno, "lock-file", "%s/%s", target->path, LOCK_FILE));
-    }
-    if (lock.l_type != F_UNLCK) {
-        *runningp = true;
-        *pidp = lock.l_pid > 0 ? lock.l_pid : 0;
-    }
-    (void)close(fd);
-    return (0);
+    ret = engine_lock_look(target->fd, target->path, runningp, pidp, status);
+    /* No engine has a link there for its lock. */
+    return (ret != 0 && status->sys_errno == ELOOP ? 0 : ret);
 }
 
 int

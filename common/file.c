@@ -188,6 +188,39 @@ file_read(int dirfd, const char *path, size_t max, bool nofollow, bool *foundp, 
     return (0);
 }
 
+bool
+file_write_at(int fd, const void *data, size_t len, uint64_t offset)
+{
+    size_t done;
+    ssize_t n;
+
+    for (done = 0; done < len; done += (size_t)n) {
+        n = pwrite(fd, (const uint8_t *)data + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            n = 0;
+        else if (n < 0)
+            return (false);
+    }
+    return (true);
+}
+
+DIR *
+file_list(int dirfd)
+{
+    DIR *dir;
+    int error, fd;
+
+    RETRY(fd, openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd == -1)
+        return (NULL);
+    if ((dir = fdopendir(fd)) == NULL) {
+        error = errno;
+        (void)close(fd);
+        errno = error;
+    }
+    return (dir);
+}
+
 int
 file_check_secret(int fd, const char *path, STATUS *status)
 {

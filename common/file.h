@@ -10,6 +10,7 @@
 
 #include "common/status.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,18 @@ int file_open_read(
  */
 int file_read_into(int fd, const char *path, void *buf, size_t size, size_t *lenp, bool *fullp,
   STATUS *status) WTKMS_CHECKED;
+
+/*
+ * file_write_at -- Write all of it at an offset, going on after signals and short writes. False: errno says
+ *     why, and a part may be written.
+ */
+bool file_write_at(int fd, const void *data, size_t len, uint64_t offset) WTKMS_CHECKED;
+
+/*
+ * file_list -- A stream of an open directory's names, with a descriptor and a position of its own. The caller
+ *     calls closedir. NULL: errno says why.
+ */
+DIR *file_list(int dirfd) WTKMS_CHECKED;
 
 /*
  * file_check_secret -- Refuse an open descriptor of a secret file by PostgreSQL's rule: a regular

@@ -19,7 +19,7 @@
 bool
 block_file_is(const uint8_t *start, size_t len)
 {
-    return (len >= 4 && get32(start) == BLOCK_MAGIC);
+    return (len >= 4 && le_get32(start) == BLOCK_MAGIC);
 }
 
 /*
@@ -83,8 +83,8 @@ block_file_open(BLOCK_FILE *file, int fd, const char *name, bool tolerant, STATU
         return (ret);
     current = false;
     if (got == DESCRIPTOR_LEN && block_file_is(p, got)) {
-        current = get16(p + 4) == 1 && get16(p + 6) == 0;
-        if ((ret = infer_allocation(file, get32(p + DESCRIPTOR_CHECKSUM), status)) != 0)
+        current = le_get16(p + 4) == 1 && le_get16(p + 6) == 0;
+        if ((ret = infer_allocation(file, le_get32(p + DESCRIPTOR_CHECKSUM), status)) != 0)
             return (ret);
     } else if (!tolerant)
         return (status_set(
@@ -112,16 +112,16 @@ block_scan_header(
 {
     memset(blockp, 0, sizeof(*blockp));
     blockp->offset = offset;
-    blockp->record_number = get64(head);
-    blockp->write_generation = get64(head + 8);
-    blockp->mem_size = get32(head + 16);
-    blockp->entries = get32(head + 20);
+    blockp->record_number = le_get64(head);
+    blockp->write_generation = le_get64(head + 8);
+    blockp->mem_size = le_get32(head + 16);
+    blockp->entries = le_get32(head + 20);
     blockp->page_type = head[24];
     blockp->page_flags = head[25];
     blockp->compressed = (head[25] & BLOCK_PAGE_COMPRESSED) != 0;
     blockp->encrypted = (head[25] & BLOCK_PAGE_ENCRYPTED) != 0;
-    blockp->disk_size = get32(head + 28);
-    blockp->checksum = get32(head + BLOCK_CHECKSUM_OFFSET);
+    blockp->disk_size = le_get32(head + 28);
+    blockp->checksum = le_get32(head + BLOCK_CHECKSUM_OFFSET);
     blockp->whole_checksum = (head[36] & BLOCK_FLAG_WHOLE) != 0;
     blockp->padding_zero = true;
 
@@ -187,7 +187,7 @@ block_scan_unit(const BLOCK_FILE *file, BLOCK *blockp)
 
     if (!blockp->encrypted || blockp->image_have < BLOCK_UNIT_OFFSET)
         return;
-    blockp->stored_length = get32(blockp->image + BLOCK_HEADERS_LEN);
+    blockp->stored_length = le_get32(blockp->image + BLOCK_HEADERS_LEN);
     blockp->length_ok = blockp->stored_length >= BLOCK_UNIT_OFFSET &&
                         blockp->stored_length <= blockp->disk_size &&
                         blockp->disk_size - blockp->stored_length < file->allocation_size;

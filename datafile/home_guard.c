@@ -3,6 +3,8 @@
  */
 #include "datafile/home_guard.h"
 
+#include "datafile/engine_lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define LOCK_FILE "WiredTiger.lock"
 
 int
 home_guard_start(HOME_GUARD *guard, int home_fd, STATUS *status)
@@ -25,7 +25,7 @@ home_guard_start(HOME_GUARD *guard, int home_fd, STATUS *status)
     int ret;
 
     memset(guard, 0, sizeof(*guard));
-    if (fstatat(home_fd, LOCK_FILE, &st, 0) == 0) {
+    if (fstatat(home_fd, ENGINE_LOCK_FILE, &st, 0) == 0) {
         guard->has_lock_file = true;
         guard->lock_device = st.st_dev;
         guard->lock_inode = st.st_ino;
@@ -66,7 +66,7 @@ home_guard_forbids(const HOME_GUARD *guard, const char *name, const struct stat 
 {
     size_t i;
 
-    if (strcmp(name, LOCK_FILE) == 0)
+    if (strcmp(name, ENGINE_LOCK_FILE) == 0)
         return (true);
     if (guard->has_lock_file && st->st_dev == guard->lock_device && st->st_ino == guard->lock_inode)
         return (true);

@@ -3,6 +3,7 @@
  */
 #include "datafile/home.h"
 
+#include "common/file.h"
 #include "datafile/block_file.h"
 #include "datafile/home_guard.h"
 #include "datafile/log_file.h"
@@ -151,17 +152,11 @@ read_names(WALK *walk, int dir_fd, NAMES *names, STATUS *status)
     char **grown;
     DIR *dir;
     size_t room;
-    int fd, ret;
+    int ret = 0;
 
-    ret = 0;
-    fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (dir = fdopendir(fd)) == NULL) {
-        ret = status_set_errno(status, errno, "home-read", "cannot read the directory %s",
-          walk->path[0] == '\0' ? "." : walk->path);
-        if (fd >= 0)
-            (void)close(fd);
-        return (ret);
-    }
+    if ((dir = file_list(dir_fd)) == NULL)
+        return (status_set_errno(status, errno, "home-read", "cannot read the directory %s",
+          walk->path[0] == '\0' ? "." : walk->path));
     for (;;) {
         errno = 0;
         if ((entry = readdir(dir)) == NULL) {

@@ -22,8 +22,8 @@
 bool
 log_file_is(const uint8_t *start, size_t len)
 {
-    return (
-      len >= LOG_RECORD_HEADER_LEN + 4 && get32(start + LOG_RECORD_HEADER_LEN) == LOG_FILE_MAGIC);
+    return (len >= LOG_RECORD_HEADER_LEN + 4 &&
+            le_get32(start + LOG_RECORD_HEADER_LEN) == LOG_FILE_MAGIC);
 }
 
 int
@@ -49,10 +49,10 @@ log_file_open(LOG_FILE *file, int fd, const char *name, bool tolerant, STATUS *s
           status_set(status, STATUS_CORRUPT, "log-magic", "%s is no log file of WiredTiger", name));
     }
     if (got == DESCRIPTOR_LEN) {
-        length = get32(p);
-        crc = get32(p + LOG_RECORD_CHECKSUM_OFFSET);
-        file->version = get16(p + 20);
-        file->size_limit = get64(p + 24);
+        length = le_get32(p);
+        crc = le_get32(p + LOG_RECORD_CHECKSUM_OFFSET);
+        file->version = le_get16(p + 20);
+        file->size_limit = le_get64(p + 24);
         complete = false;
         if (length >= LOG_FILE_ALIGNMENT_MIN && length <= ALIGNMENT_MAX &&
             (length & (length - 1)) == 0) {
@@ -87,8 +87,8 @@ is_descriptor(const LOG_FILE *file, const LOG_RECORD *record)
     const uint8_t *p = record->image;
 
     return (record->offset == 0 && record->flags == 0 && record->mem_length == 0 &&
-            record->length == file->alignment && get16(p + 10) == 0 &&
-            log_file_is(p, record->length) && get16(p + 22) == 0 &&
+            record->length == file->alignment && le_get16(p + 10) == 0 &&
+            log_file_is(p, record->length) && le_get16(p + 22) == 0 &&
             reader_all_zero(p + DESCRIPTOR_LEN, record->length - DESCRIPTOR_LEN));
 }
 
@@ -103,7 +103,7 @@ is_previous_lsn(const LOG_FILE *file, const LOG_RECORD *record)
     uint64_t lsn_file, lsn_offset, op, size, type;
 
     if (record->offset != file->alignment || record->flags != 0 || record->mem_length != 0 ||
-        record->length != file->alignment || get16(record->image + 10) != 0)
+        record->length != file->alignment || le_get16(record->image + 10) != 0)
         return (false);
     p = record->image + LOG_RECORD_HEADER_LEN;
     end = record->image + record->length;
@@ -124,7 +124,7 @@ find_unit(const LOG_FILE *file, LOG_RECORD *record)
 
     if (record->length < LOG_RECORD_UNIT_OFFSET)
         return;
-    record->stored_length = get32(record->image + LOG_RECORD_HEADER_LEN);
+    record->stored_length = le_get32(record->image + LOG_RECORD_HEADER_LEN);
     record->length_ok = record->stored_length >= LOG_RECORD_UNIT_OFFSET &&
                         record->stored_length <= record->length &&
                         record->length - record->stored_length < file->alignment;
@@ -175,11 +175,11 @@ load_image(LOG_FILE *file, LOG_RECORD *record, STATUS *status)
 bool
 log_scan_plausible(const uint8_t *header)
 {
-    uint16_t flags = get16(header + 8);
+    uint16_t flags = le_get16(header + 8);
 
-    return (get32(header) > LOG_RECORD_HEADER_LEN &&
+    return (le_get32(header) > LOG_RECORD_HEADER_LEN &&
             (flags & ~(LOG_RECORD_FLAG_COMPRESSED | LOG_RECORD_FLAG_ENCRYPTED)) == 0 &&
-            get16(header + 10) == 0 && (flags != 0 || get32(header + 12) == 0));
+            le_get16(header + 10) == 0 && (flags != 0 || le_get32(header + 12) == 0));
 }
 
 int
@@ -198,10 +198,10 @@ log_scan_verify(LOG_FILE *file, uint64_t offset, bool *validp, LOG_RECORD *recor
     if (got < LOG_RECORD_HEADER_LEN)
         return (0);
     recordp->offset = offset;
-    recordp->length = get32(p);
-    recordp->flags = get16(p + 8);
-    recordp->mem_length = get32(p + 12);
-    stored = get32(p + LOG_RECORD_CHECKSUM_OFFSET);
+    recordp->length = le_get32(p);
+    recordp->flags = le_get16(p + 8);
+    recordp->mem_length = le_get32(p + 12);
+    stored = le_get32(p + LOG_RECORD_CHECKSUM_OFFSET);
     plausible = log_scan_plausible(p);
     if (recordp->length <= LOG_RECORD_HEADER_LEN || recordp->length > file->size - offset ||
         (!plausible && recordp->length > READER_VIEW_MAX))

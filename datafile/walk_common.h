@@ -6,12 +6,11 @@
 #ifndef WTKMS_DATAFILE_WALK_COMMON_H
 #define WTKMS_DATAFILE_WALK_COMMON_H
 
+#include "common/little_endian.h"
 #include "datafile/reader.h"
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
 /*
  * How much may be read in vain. Remains of overwritten blocks cost a checksum that does not fit, some
@@ -35,36 +34,6 @@ walk_common_due(uint64_t done, uint64_t size, uint64_t *reportedp)
         return (false);
     *reportedp = done;
     return (true);
-}
-
-/* get16 -- A little-endian number at any address; so the next two. */
-static inline uint16_t
-get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le16toh(v));
-}
-
-/* get32 */
-static inline uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
-
-/* get64 */
-static inline uint64_t
-get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le64toh(v));
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "rotation/reencrypt.h"
 
 #include "common/file.h"
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 #include "datafile/metadata_text.h"
 #include "rotation/reencrypt_walk.h"
@@ -16,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_FILE "WiredTiger.lock"
 #define BASE_CONFIG "WiredTiger.basecfg"
 #define BASE_CONFIG_MAX (1024 * 1024)
 #define TIERED_SUFFIX ".wtobj"
@@ -49,26 +49,14 @@ no_memory(STATUS *status)
 
 /* --- the home */
 
-/*
- * As the engine does it: a lock on the first byte. Held to the end, so that no host starts meanwhile; a
- * home without the file gets one, as the engine would make it.
- */
+/* Held to the end, so that no host starts meanwhile; a home without the file gets one, as the engine makes it. */
 static int
 lock_home(int home_fd, int *fdp, STATUS *status)
 {
-    struct flock lock;
+    int ret;
 
-    *fdp = openat(home_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (*fdp < 0)
-        return (status_set_errno(status, errno, "lock-file", "opening %s", LOCK_FILE));
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_len = 1;
-    if (fcntl(*fdp, F_SETLK, &lock) == 0)
-        return (0);
-    if (errno != EACCES && errno != EAGAIN)
-        return (status_set_errno(status, errno, "lock-file", "locking %s", LOCK_FILE));
+    if ((ret = engine_lock_take(home_fd, NULL, 0644, fdp, status)) != 0 || *fdp >= 0)
+        return (ret);
     (void)status_set(status, STATUS_BUSY, "host-running", "a process has the home open");
     return (status_hint(status, "stop the database first"));
 }
@@ -146,7 +134,7 @@ on_file(void *context, const HOME_FILE *file, STATUS *status)
         run->result->total += file->size;
         return (add_file(run, file, status));
     case HOME_LOCKED:
-        if (strcmp(file->name, LOCK_FILE) == 0)
+        if (strcmp(file->name, ENGINE_LOCK_FILE) == 0)
             return (0);
         __attribute__((fallthrough));
     case HOME_UNREADABLE:

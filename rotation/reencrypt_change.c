@@ -3,12 +3,12 @@
  */
 #include "rotation/reencrypt_change.h"
 
+#include "common/little_endian.h"
 #include "crypto/mac.h"
 #include "crypto/unit.h"
 #include "crypto/xaes.h"
 #include "datafile/block_file.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,22 +29,6 @@ typedef struct {
     uint8_t *by_old, *by_new;    /* what stands there, decrypted by each */
     uint8_t *plain, *ciphertext; /* a mix, and what it is under a key; a tag follows */
 } TORN;
-
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
-
-static void
-put32(uint8_t *p, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(p, &value, sizeof(value));
-}
 
 static size_t
 sector_count(size_t unit_length)
@@ -77,8 +61,8 @@ reencrypt_change_before(REENCRYPT_ITEM *item)
 {
     uint8_t *change = item->change;
 
-    put32(change, (uint32_t)item->length);
-    put32(change + 4, (uint32_t)item->unit_length);
+    le_put32(change, (uint32_t)item->length);
+    le_put32(change + 4, (uint32_t)item->unit_length);
     memcpy(change + START_AT, item->image, TEXT_AT);
     memcpy(change + OLD_TAG_AT, item->image + BLOCK_UNIT_OFFSET + item->unit_length - UNIT_TAG_LEN,
       UNIT_TAG_LEN);
@@ -108,8 +92,8 @@ reencrypt_change_parse(const uint8_t *data, size_t length, REENCRYPT_CHANGE *cha
 
     if (length < SAMPLES_AT)
         return (false);
-    change->length = get32(data);
-    change->unit_length = get32(data + 4);
+    change->length = le_get32(data);
+    change->unit_length = le_get32(data + 4);
     change->start = data + START_AT;
     change->header = data + HEADER_AT;
     change->old_tag = data + OLD_TAG_AT;

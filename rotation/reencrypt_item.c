@@ -3,6 +3,7 @@
  */
 #include "rotation/reencrypt_item.h"
 
+#include "common/little_endian.h"
 #include "crypto/encode.h"
 #include "crypto/secret.h"
 #include "datafile/block_file.h"
@@ -11,7 +12,6 @@
 #include "rotation/balance.h"
 #include "rotation/reencrypt_change.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,22 +22,6 @@
 #define BLOCK_FLAGS_OFFSET 36
 #define BLOCK_SIZE_OFFSET 28
 #define PAGE_FLAGS_OFFSET 25
-
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
-
-static void
-put32(uint8_t *p, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(p, &value, sizeof(value));
-}
 
 void
 reencrypt_plain_release(REENCRYPT_PLAIN *plain)
@@ -90,7 +74,7 @@ rewrite_unit(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
 static int
 rewrite_block(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
 {
-    uint32_t checksum = get32(item->image + BLOCK_CHECKSUM_OFFSET);
+    uint32_t checksum = le_get32(item->image + BLOCK_CHECKSUM_OFFSET);
     size_t span = block_span(item->image, item->length);
     int ret;
 
@@ -115,7 +99,7 @@ rewrite_record(REENCRYPT_ITEM *item, REENCRYPT_PLAIN *plain, STATUS *status)
 
     if ((ret = rewrite_unit(item, plain, status)) != 0)
         return (ret);
-    put32(item->image + LOG_RECORD_CHECKSUM_OFFSET,
+    le_put32(item->image + LOG_RECORD_CHECKSUM_OFFSET,
       balance_checksum(item->image, item->length, LOG_RECORD_CHECKSUM_OFFSET));
     return (0);
 }
@@ -147,7 +131,7 @@ static int
 encrypt_hex(const REENCRYPT_ITEM *item, uint8_t *image, const uint8_t *plain, size_t plain_len,
   uint8_t *unit, size_t unit_length, char *hex, STATUS *status)
 {
-    uint32_t checksum = get32(image + BLOCK_CHECKSUM_OFFSET);
+    uint32_t checksum = le_get32(image + BLOCK_CHECKSUM_OFFSET);
     size_t at, digits, span, written;
     unsigned tries;
     int ret;
@@ -264,24 +248,24 @@ reencrypt_item_valid(REENCRYPT_KIND kind, const uint8_t *image, size_t length)
     uint32_t stored;
 
     if (kind == REENCRYPT_RECORD)
-        return (length >= LOG_RECORD_UNIT_OFFSET + UNIT_OVERHEAD && get32(image) == length &&
+        return (length >= LOG_RECORD_UNIT_OFFSET + UNIT_OVERHEAD && le_get32(image) == length &&
                 (image[8] & LOG_RECORD_FLAG_ENCRYPTED) != 0 &&
-                (stored = get32(image + LOG_RECORD_HEADER_LEN)) <= length &&
+                (stored = le_get32(image + LOG_RECORD_HEADER_LEN)) <= length &&
                 stored >= LOG_RECORD_UNIT_OFFSET &&
                 unit_parse(image + LOG_RECORD_UNIT_OFFSET, stored - LOG_RECORD_UNIT_OFFSET, &header,
                   &ignored) == 0 &&
                 balance_checksum(image, length, LOG_RECORD_CHECKSUM_OFFSET) ==
-                  get32(image + LOG_RECORD_CHECKSUM_OFFSET));
+                  le_get32(image + LOG_RECORD_CHECKSUM_OFFSET));
 
     if ((kind != REENCRYPT_BLOCK && kind != REENCRYPT_METADATA) || length < BLOCK_ALLOCATION_MIN ||
-        get32(image + BLOCK_SIZE_OFFSET) != length ||
+        le_get32(image + BLOCK_SIZE_OFFSET) != length ||
         balance_checksum(image, block_span(image, length), BLOCK_CHECKSUM_OFFSET) !=
-          get32(image + BLOCK_CHECKSUM_OFFSET))
+          le_get32(image + BLOCK_CHECKSUM_OFFSET))
         return (false);
     if (kind == REENCRYPT_METADATA)
         return (extent_list_parse(image, length, &list, &ignored) == 0 && list.metadata_encrypted);
     return (
       (image[PAGE_FLAGS_OFFSET] & BLOCK_PAGE_ENCRYPTED) != 0 &&
-      (stored = get32(image + BLOCK_HEADERS_LEN)) <= length && stored >= BLOCK_UNIT_OFFSET &&
+      (stored = le_get32(image + BLOCK_HEADERS_LEN)) <= length && stored >= BLOCK_UNIT_OFFSET &&
       unit_parse(image + BLOCK_UNIT_OFFSET, stored - BLOCK_UNIT_OFFSET, &header, &ignored) == 0);
 }

@@ -4,10 +4,11 @@
 #include "rotation/reencrypt_journal.h"
 
 #include "common/crc32c.h"
+#include "common/file.h"
+#include "common/little_endian.h"
 #include "crypto/random.h"
 #include "rotation/reencrypt_change.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -40,38 +41,6 @@ typedef struct {
     size_t length, room;
 } ENTRY;
 
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le64toh(v));
-}
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-    v = htole32(v);
-    memcpy(p, &v, sizeof(v));
-}
-
-static void
-put64(uint8_t *p, uint64_t v)
-{
-    v = htole64(v);
-    memcpy(p, &v, sizeof(v));
-}
-
 static int
 failed(const char *what, STATUS *status)
 {
@@ -85,21 +54,10 @@ int
 reencrypt_write_all(
   int fd, const char *path, const void *data, size_t len, uint64_t offset, STATUS *status)
 {
-    const uint8_t *p = data;
-    ssize_t n;
-
-    while (len > 0) {
-        if ((n = pwrite(fd, p, len, (off_t)offset)) < 0) {
-            if (errno == EINTR)
-                continue;
-            return (status_set_errno(status, errno, "reencrypt-write",
-              "writing %zu bytes at offset %llu of %s", len, (unsigned long long)offset, path));
-        }
-        p += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return (0);
+    if (file_write_at(fd, data, len, offset))
+        return (0);
+    return (status_set_errno(status, errno, "reencrypt-write",
+      "writing %zu bytes at offset %llu of %s", len, (unsigned long long)offset, path));
 }
 
 bool
@@ -178,13 +136,13 @@ write_header(
         }
     memset(header, 0, HEADER_LEN);
     memcpy(header, MAGIC, MAGIC_LEN);
-    put32(header + 8, VERSION);
-    put32(header + 12, journaled);
-    put64(header + 16, length);
-    put64(header + 24, journal->batch);
+    le_put32(header + 8, VERSION);
+    le_put32(header + 12, journaled);
+    le_put64(header + 16, length);
+    le_put64(header + 24, journal->batch);
     memcpy(header + 32, journal->uuid, KEYSTORE_UUID_LEN);
     checksum = crc32c(0, header, HEADER_SUMMED);
-    put32(header + HEADER_SUMMED, checksum);
+    le_put32(header + HEADER_SUMMED, checksum);
     return (checksum);
 }
 
@@ -197,13 +155,13 @@ write_entry(const REENCRYPT_ITEM *item, uint32_t seed, uint8_t *entry, struct io
     uint32_t checksum;
 
     memset(entry, 0, ENTRY_LEN);
-    put32(entry + 4, entry_of(item, &data, &length));
-    put64(entry + 8, item->offset);
-    put32(entry + 16, (uint32_t)length);
-    put32(entry + 20, (uint32_t)path_len);
+    le_put32(entry + 4, entry_of(item, &data, &length));
+    le_put64(entry + 8, item->offset);
+    le_put32(entry + 16, (uint32_t)length);
+    le_put32(entry + 20, (uint32_t)path_len);
     checksum = crc32c(seed, entry + 4, ENTRY_LEN - 4);
     checksum = crc32c(checksum, item->file->path, path_len);
-    put32(entry, crc32c(checksum, data, length));
+    le_put32(entry, crc32c(checksum, data, length));
     vectors[0] = (struct iovec){entry, ENTRY_LEN};
     vectors[1] = (struct iovec){item->file->path, path_len};
     vectors[2] = (struct iovec){data, length};
@@ -304,20 +262,20 @@ read_header(
         return (failed("reading", status));
     if ((ret = read_all(fd, raw, sizeof(raw), 0, completep, status)) != 0 || !*completep)
         return (ret);
-    header->checksum = get32(raw + HEADER_SUMMED);
+    header->checksum = le_get32(raw + HEADER_SUMMED);
     *completep =
       memcmp(raw, MAGIC, MAGIC_LEN) == 0 && crc32c(0, raw, HEADER_SUMMED) == header->checksum;
     if (!*completep)
         return (0);
-    if (get32(raw + 8) != VERSION)
+    if (le_get32(raw + 8) != VERSION)
         return (status_set(status, STATUS_REFUSED, "reencrypt-journal-version",
           "%s has version %u, which this version does not know", REENCRYPT_JOURNAL_FILE,
-          get32(raw + 8)));
+          le_get32(raw + 8)));
     if (memcmp(raw + 32, uuid, KEYSTORE_UUID_LEN) != 0)
         return (status_set(status, STATUS_REFUSED, "reencrypt-journal-foreign",
           "%s belongs to another keystore than this home's", REENCRYPT_JOURNAL_FILE));
-    header->count = get32(raw + 12);
-    header->length = get64(raw + 16);
+    header->count = le_get32(raw + 12);
+    header->length = le_get64(raw + 16);
     *completep = header->length >= HEADER_LEN && header->length <= (uint64_t)st.st_size;
     return (0);
 }
@@ -340,10 +298,10 @@ read_entry(
         return (ret);
     *completep = false;
     left -= ENTRY_LEN;
-    entry->kind = (REENCRYPT_KIND)get32(raw + 4);
-    entry->offset = get64(raw + 8);
-    entry->length = get32(raw + 16);
-    path_len = get32(raw + 20);
+    entry->kind = (REENCRYPT_KIND)le_get32(raw + 4);
+    entry->offset = le_get64(raw + 8);
+    entry->length = le_get32(raw + 16);
+    path_len = le_get32(raw + 20);
     if (path_len == 0 || path_len >= sizeof(entry->path) || left < path_len ||
         left - path_len < entry->length)
         return (0);
@@ -366,7 +324,7 @@ read_entry(
     *offsetp += entry->length;
     checksum = crc32c(header->checksum, raw + 4, ENTRY_LEN - 4);
     checksum = crc32c(checksum, entry->path, path_len);
-    *completep = crc32c(checksum, entry->image, entry->length) == get32(raw);
+    *completep = crc32c(checksum, entry->image, entry->length) == le_get32(raw);
     return (0);
 }
 

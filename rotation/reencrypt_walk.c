@@ -3,10 +3,10 @@
  */
 #include "rotation/reencrypt_walk.h"
 
+#include "common/little_endian.h"
 #include "crypto/unit.h"
 #include "datafile/log_file.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +17,6 @@
 #define RECORD_HEAD_LEN (LOG_RECORD_UNIT_OFFSET + UNIT_HEADER_LEN)
 #define WHAT_REMAINS \
     "the start of an overwritten or damaged block under a data key that is not active"
-
-static uint32_t
-get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return (le32toh(v));
-}
 
 void
 reencrypt_walk_finding(
@@ -230,11 +221,11 @@ is_head(REENCRYPT_WALK *walk, const uint8_t *p, uint64_t *sizep, bool *isp, STAT
     REENCRYPT_KEY *key;
     STATUS ignored;
     UNIT_HEADER header;
-    uint32_t length = get32(p + BLOCK_HEADERS_LEN);
+    uint32_t length = le_get32(p + BLOCK_HEADERS_LEN);
     int ret;
 
     *isp = false;
-    *sizep = get32(p + 28);
+    *sizep = le_get32(p + 28);
     if ((p[25] & BLOCK_PAGE_ENCRYPTED) == 0 || p[24] < BLOCK_TYPE_MANAGER ||
         p[24] > BLOCK_TYPE_ROW_LEAF || *sizep == 0 || *sizep % walk->allocation != 0 ||
         length < BLOCK_UNIT_OFFSET || length > *sizep ||

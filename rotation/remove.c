@@ -137,16 +137,11 @@ find_leftovers(const REMOVAL *removal, const PLACE *place, STATUS *status)
     struct dirent *entry;
     DIR *dir;
     size_t len = strlen(place->name);
-    int fd, ret = 0;
+    int ret = 0;
     bool has;
 
-    if ((fd = openat(place->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(fd)) == NULL) {
-        ret = status_set_errno(status, errno, "remove-leftovers", "the keystore's directory");
-        if (fd >= 0)
-            (void)close(fd);
-        return (ret);
-    }
+    if ((dir = file_list(place->dirfd)) == NULL)
+        return (status_set_errno(status, errno, "remove-leftovers", "the keystore's directory"));
     while (ret == 0 && (entry = readdir(dir)) != NULL) {
         if (strncmp(entry->d_name, place->name, len) != 0 || entry->d_name[len] != '.' ||
             strcmp(entry->d_name + len, ".lock") == 0 || strcmp(entry->d_name + len, ".prev") == 0)

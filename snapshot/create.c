@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 #include "keystore/archive_key.h"
 #include "keystore/mirror.h"
@@ -23,7 +24,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_FILE "WiredTiger.lock"
 #define LOCK_TIMEOUT_MS 60000 /* a prune writes one keystore meanwhile */
 #define BATCH 64              /* files that are open at once */
 #define MIRROR_READ_MAX (1024 * 1024)
@@ -72,31 +72,19 @@ host_running(const RUN *run, STATUS *status)
                                 "list of a backup cursor"));
 }
 
-/*
- * As the engine does it: a lock on the first byte, held to the end, so that no database starts meanwhile. Where
- * nobody can write, nobody can start one.
- */
+/* Held to the end, so that no database starts meanwhile. Where nobody can write, nobody can start one. */
 static int
 lock_home(RUN *run, STATUS *status)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    int ret;
 
-    run->lock_fd =
-      openat(run->home_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (run->lock_fd < 0) {
-        if (errno == EROFS)
-            return (0);
-        (void)status_set_errno(
-          status, errno, "lock-file", "opening %s/%s", run->options->home, LOCK_FILE);
+    ret = engine_lock_take(run->home_fd, run->options->home, 0644, &run->lock_fd, status);
+    if (ret != 0 && status->sys_errno == EROFS)
+        return (0);
+    if (ret != 0)
         return (status_hint(status,
           "run it as the home's owner or as root; for a copy that is no live home, give --frozen"));
-    }
-    if (fcntl(run->lock_fd, F_SETLK, &lock) == 0)
-        return (0);
-    if (errno != EACCES && errno != EAGAIN)
-        return (status_set_errno(
-          status, errno, "lock-file", "locking %s/%s", run->options->home, LOCK_FILE));
-    return (host_running(run, status));
+    return (run->lock_fd < 0 ? host_running(run, status) : 0);
 }
 
 static int

@@ -109,19 +109,12 @@ put_bytes(CREATE_SINK *sink, const char *path, const void *data, size_t len,
   const struct timespec *modified, STATUS *status)
 {
     DIR_SINK *dir = (DIR_SINK *)sink;
-    size_t done;
-    ssize_t n;
     int ret, to;
 
     if ((ret = make_file(dir, path, &to, status)) != 0)
         return (ret);
-    for (done = 0; done < len; done += (size_t)n)
-        if ((n = pwrite(to, (const uint8_t *)data + done, len - done, (off_t)done)) < 0) {
-            if (errno != EINTR)
-                return (
-                  status_set_errno(status, errno, "copy-write", "writing the copy of %s", path));
-            n = 0;
-        }
+    if (!file_write_at(to, data, len, 0))
+        return (status_set_errno(status, errno, "copy-write", "writing the copy of %s", path));
     set_time(to, modified);
     return (0);
 }
@@ -193,18 +186,13 @@ check_empty(int fd, const char *path, STATUS *status)
     struct dirent *entry;
     struct stat sb;
     DIR *dir;
-    int other, ret = 0;
+    int ret = 0;
 
     if (fstatat(fd, MANIFEST_UNFINISHED_FILE, &sb, AT_SYMLINK_NOFOLLOW) == 0)
         return (refuse(path, "has a copy in it that was not finished, or is being made now",
           "when no other process is at it, remove the directory and make the copy again", status));
-    if ((other = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(other)) == NULL) {
-        ret = status_set_errno(status, errno, "copy-destination", "reading %s", path);
-        if (other >= 0)
-            (void)close(other);
-        return (ret);
-    }
+    if ((dir = file_list(fd)) == NULL)
+        return (status_set_errno(status, errno, "copy-destination", "reading %s", path));
     while (ret == 0 && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             ret = refuse(path, "is not empty", "name a directory that is new or empty", status);

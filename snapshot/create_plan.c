@@ -3,6 +3,7 @@
  */
 #include "snapshot/create_plan.h"
 
+#include "datafile/engine_lock.h"
 #include "datafile/home.h"
 #include "keystore/mirror.h"
 
@@ -190,7 +191,7 @@ static bool
 is_copied_last(const char *name)
 {
     return (strcmp(name, MIRROR_FILE) == 0 || strncmp(name, "wtkms.", 6) == 0 ||
-            strcmp(name, "WiredTiger.lock") == 0);
+            strcmp(name, ENGINE_LOCK_FILE) == 0);
 }
 
 static int

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "datafile/engine_lock.h"
 #include "rotation/copy_lock.h"
 #include "snapshot/file_copy.h"
 
@@ -19,14 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_FILE "WiredTiger.lock"
 #define KEYSTORE_LOCK "wtkms.keystore.lock"
 #define DEPTH_MAX 64
 #define TEXT_MAX ((size_t)64 * 1024) /* files up to this are compared by their hash */
 
 /* Ours, or the engine's, without content: they come into a copy when it is looked at. */
 static const char *const own_files[] = {
-  LOCK_FILE, KEYSTORE_LOCK, COPY_LOCK_FILE, MANIFEST_UNFINISHED_FILE ".new"};
+  ENGINE_LOCK_FILE, KEYSTORE_LOCK, COPY_LOCK_FILE, MANIFEST_UNFINISHED_FILE ".new"};
 
 typedef struct {
     const char *path; /* of the copy */
@@ -152,15 +152,10 @@ look_at_dir(LOOKING *looking, int dir_fd, const char *below, unsigned depth, STA
     struct dirent *entry;
     DIR *dir;
     char *path;
-    int fd, ret = 0;
+    int ret = 0;
 
-    if ((fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(fd)) == NULL) {
-        ret = status_set_errno(status, errno, "expire-read", "%s/%s", looking->path, below);
-        if (fd >= 0)
-            (void)close(fd);
-        return (ret);
-    }
+    if ((dir = file_list(dir_fd)) == NULL)
+        return (status_set_errno(status, errno, "expire-read", "%s/%s", looking->path, below));
     while (ret == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             is_own(entry->d_name, below[0] == '\0'))
@@ -188,35 +183,12 @@ host_running(const char *path, STATUS *status)
 static int
 refuse_running(int fd, const char *path, STATUS *status)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int lock_fd, ret = 0;
+    int ret;
+    bool held;
 
-    if ((lock_fd = openat(fd, LOCK_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)) < 0)
-        return (errno == ENOENT
-                  ? 0
-                  : status_set_errno(status, errno, "lock-file", "opening %s/%s", path, LOCK_FILE));
-    if (fcntl(lock_fd, F_GETLK, &lock) != 0)
-        ret = status_set_errno(status, errno, "lock-file", "looking at %s/%s", path, LOCK_FILE);
-    else if (lock.l_type != F_UNLCK)
-        ret = host_running(path, status);
-    (void)close(lock_fd);
-    return (ret);
-}
-
-/* As the engine does it, so that none is started on what is about to go. */
-static int
-lock_copy(int fd, const char *path, int *lock_fdp, STATUS *status)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-
-    *lock_fdp = openat(fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-    if (*lock_fdp < 0)
-        return (status_set_errno(status, errno, "lock-file", "opening %s/%s", path, LOCK_FILE));
-    if (fcntl(*lock_fdp, F_SETLK, &lock) == 0)
-        return (0);
-    if (errno != EACCES && errno != EAGAIN)
-        return (status_set_errno(status, errno, "lock-file", "locking %s/%s", path, LOCK_FILE));
-    return (host_running(path, status));
+    if ((ret = engine_lock_look(fd, path, &held, NULL, status)) != 0)
+        return (ret);
+    return (held ? host_running(path, status) : 0);
 }
 
 /* What the marker says, when there is one. *oursp: a removal of ours was interrupted. */
@@ -328,9 +300,12 @@ expire_remove_dir(int fd, const char *path, const EXPIRE *expire, STATUS *status
 {
     int lock_fd, ret;
 
-    if ((ret = lock_copy(fd, path, &lock_fd, status)) == 0)
-        ret = remove_files(fd, expire, status);
-    if (lock_fd >= 0)
-        (void)close(lock_fd);
+    /* So that no engine is started on what is about to go. */
+    if ((ret = engine_lock_take(fd, path, 0600, &lock_fd, status)) != 0)
+        return (ret);
+    if (lock_fd < 0)
+        return (host_running(path, status));
+    ret = remove_files(fd, expire, status);
+    (void)close(lock_fd);
     return (ret);
 }

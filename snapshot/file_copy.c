@@ -5,6 +5,7 @@
 
 #include "common/cancel.h"
 #include "common/clock.h"
+#include "common/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -184,20 +185,11 @@ static int
 write_piece(void *context, uint64_t offset, const void *data, size_t len, STATUS *status)
 {
     const DESTINATION *to = context;
-    size_t done;
-    ssize_t n;
 
-    if (data == NULL)
+    /* A hole is one already. */
+    if (data == NULL || file_write_at(to->fd, data, len, offset))
         return (0);
-    for (done = 0; done < len; done += (size_t)n) {
-        n = pwrite(to->fd, (const uint8_t *)data + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            n = 0;
-        else if (n < 0)
-            return (
-              status_set_errno(status, errno, "copy-write", "writing the copy of %s", to->name));
-    }
-    return (0);
+    return (status_set_errno(status, errno, "copy-write", "writing the copy of %s", to->name));
 }
 
 static int
@@ -363,17 +355,12 @@ sync_dir(int dir_fd, unsigned depth, STATUS *status)
 {
     struct dirent *entry;
     DIR *dir;
-    int fd, ret = 0;
+    int ret = 0;
 
     if (depth > TREE_DEPTH_MAX)
         return (status_set_errno(status, ELOOP, "copy-sync", "directories are nested too deep"));
-    if ((fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(fd)) == NULL) {
-        ret = status_set_errno(status, errno, "copy-sync", "reading a directory of the copy");
-        if (fd >= 0)
-            (void)close(fd);
-        return (ret);
-    }
+    if ((dir = file_list(dir_fd)) == NULL)
+        return (status_set_errno(status, errno, "copy-sync", "reading a directory of the copy"));
     while (ret == 0 && (entry = readdir(dir)) != NULL)
         if ((entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) &&
             strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "crypto/encode.h"
+#include "datafile/engine_lock.h"
 #include "keystore/mirror.h"
 #include "keystore/state_file.h"
 
@@ -27,7 +28,7 @@ static const char *const held_back[] = {"WiredTiger.basecfg", "WiredTiger", "Wir
 /* What the restored home has its own of. */
 static const char *const put_away[] = {"WiredTiger.config", "wtkms.keystore", MANIFEST_FILE};
 /* What belonged to the process, or to the moment, and not to the data. */
-static const char *const left_out[] = {"WiredTiger.lock", STATE_FILE, "wtkms.copies.lock",
+static const char *const left_out[] = {ENGINE_LOCK_FILE, STATE_FILE, "wtkms.copies.lock",
   "wtkms.keystore.lock", "wtkms.keystore.new", "wtkms.keystore.prev"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -127,16 +128,11 @@ restore_is_empty(int home_fd, bool *emptyp, char **namep, STATUS *status)
 {
     struct dirent *entry;
     DIR *dir;
-    int fd;
 
     *emptyp = true;
     *namep = NULL;
-    if ((fd = openat(home_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(fd)) == NULL) {
-        if (fd >= 0)
-            (void)close(fd);
+    if ((dir = file_list(home_fd)) == NULL)
         return (status_set_errno(status, errno, "restore-read", "reading the directory"));
-    }
     while (*emptyp && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             strcmp(entry->d_name, "lost+found") != 0 && !is_leftover(home_fd, entry->d_name)) {
@@ -305,16 +301,12 @@ remove_entries(int dir_fd, const char *except, unsigned depth, STATUS *status)
 {
     struct dirent *entry;
     DIR *dir;
-    int fd, ret = 0;
+    int ret = 0;
 
     if (depth > RESTORE_DEPTH_MAX + 8)
         return (status_set_errno(status, ELOOP, "restore-remove", "directories nested too deep"));
-    if ((fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(fd)) == NULL) {
-        if (fd >= 0)
-            (void)close(fd);
+    if ((dir = file_list(dir_fd)) == NULL)
         return (status_set_errno(status, errno, "restore-remove", "reading a directory"));
-    }
     while (ret == 0 && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             (except == NULL ||

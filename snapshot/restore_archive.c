@@ -7,7 +7,9 @@
  */
 #include "snapshot/restore.h"
 
+#include "common/file.h"
 #include "keystore/mirror.h"
+#include "snapshot/archive_open.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -21,7 +23,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK_SIZE ((size_t)256 * 1024)
 #define MEMBERS_MAX (4u * 1024 * 1024)
 #define ROOT_DEPTH_MAX 8
 
@@ -38,24 +39,13 @@ corrupt(struct archive *archive, const char *name, STATUS *status)
       status_hint(status, "tar archives are read, plain or with gzip, zstd, xz, bzip2 or lz4"));
 }
 
+/* The caller calls archive_read_free also after an error. */
 static int
 open_archive(int fd, const char *name, struct archive **archivep, STATUS *status)
 {
-    struct archive *archive;
-    int ret = 0;
+    int ret = archive_open(fd, archivep, status);
 
-    if ((*archivep = archive = archive_read_new()) == NULL)
-        return (status_set_errno(status, ENOMEM, "memory", "no memory to read %s", name));
-    /* Not all filters: libarchive has some that run programs. */
-    if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_xz(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_bzip2(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_lz4(archive) != ARCHIVE_OK ||
-        archive_read_open_fd(archive, fd, BLOCK_SIZE) < ARCHIVE_WARN)
-        ret = corrupt(archive, name, status);
-    return (ret);
+    return (ret != 0 && *archivep != NULL ? corrupt(*archivep, name, status) : ret);
 }
 
 /* The next member; *entryp NULL at the end. */
@@ -247,28 +237,12 @@ make_file(UNPACK *unpack, const char *path, mode_t mode, int *fdp, STATUS *statu
 }
 
 static int
-write_all(int fd, const void *data, size_t len, int64_t offset, const char *path, STATUS *status)
-{
-    size_t done;
-    ssize_t n;
-
-    for (done = 0; done < len; done += (size_t)n) {
-        n = pwrite(fd, (const uint8_t *)data + done, len - done, (off_t)(offset + (int64_t)done));
-        if (n < 0 && errno == EINTR)
-            n = 0;
-        else if (n < 0)
-            return (status_set_errno(status, errno, "restore-write", "writing %s", path));
-    }
-    return (0);
-}
-
-static int
 write_content(UNPACK *unpack, int fd, const char *path, int64_t size, STATUS *status)
 {
     const void *data;
     int64_t offset, end = 0;
     size_t len;
-    int got, ret;
+    int got;
 
     for (;;) {
         got = archive_read_data_block(unpack->archive, &data, &len, &offset);
@@ -281,8 +255,8 @@ write_content(UNPACK *unpack, int fd, const char *path, int64_t size, STATUS *st
         if (offset < 0 || (uint64_t)offset > INT64_MAX - len)
             return (status_set(status, STATUS_CORRUPT, "restore-archive",
               "%s: the offsets of %s are impossible", unpack->name, path));
-        if ((ret = write_all(fd, data, len, offset, path, status)) != 0)
-            return (ret);
+        if (!file_write_at(fd, data, len, (uint64_t)offset))
+            return (status_set_errno(status, errno, "restore-write", "writing %s", path));
         end = offset + (int64_t)len;
     }
     /* A hole at the end is in the size alone. */
@@ -362,7 +336,7 @@ find_root(int fd, unsigned depth, int *rootp, STATUS *status)
 {
     struct dirent *entry;
     DIR *dir;
-    int below, dir_fd, ret = 0;
+    int below, ret = 0;
 
     if (restore_is_root(fd)) {
         if (*rootp >= 0) {
@@ -376,12 +350,8 @@ find_root(int fd, unsigned depth, int *rootp, STATUS *status)
     }
     if (depth > ROOT_DEPTH_MAX)
         return (0);
-    if ((dir_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-        (dir = fdopendir(dir_fd)) == NULL) {
-        if (dir_fd >= 0)
-            (void)close(dir_fd);
+    if ((dir = file_list(fd)) == NULL)
         return (status_set_errno(status, errno, "restore-read", "the unpacked copy"));
-    }
     while (ret == 0 && (entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;

@@ -6,6 +6,7 @@
  */
 #include "snapshot/restore.h"
 
+#include "common/file.h"
 #include "datafile/home.h"
 
 #include <bson/bson.h>
@@ -173,16 +174,10 @@ walk_dir(WALK *walk, int dir_fd, const char *below, unsigned depth, STATUS *stat
     struct stat sb;
     DIR *dir;
     char *path;
-    int fd, ret = 0;
+    int ret = 0;
 
-    if (fstat(dir_fd, &sb) != 0 ||
-        (fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    if (fstat(dir_fd, &sb) != 0 || (dir = file_list(dir_fd)) == NULL)
         return (unreadable(walk, below, status));
-    if ((dir = fdopendir(fd)) == NULL) {
-        ret = unreadable(walk, below, status);
-        (void)close(fd);
-        return (ret);
-    }
     walk->above[depth].device = sb.st_dev;
     walk->above[depth].inode = sb.st_ino;
     for (;;) {

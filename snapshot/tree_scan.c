@@ -6,6 +6,8 @@
  * Files are not counted by inode: copies made of hard links share them, and each needs its keys.
  * WiredTiger.lock is never opened but for the test whether a process holds it.
  */
+#include "common/file.h"
+#include "datafile/engine_lock.h"
 #include "snapshot/inventory.h"
 
 #include <dirent.h>
@@ -195,7 +197,7 @@ scan_file(
     struct stat now;
     int fd, ret;
 
-    if (strcmp(name, "WiredTiger.lock") == 0) {
+    if (strcmp(name, ENGINE_LOCK_FILE) == 0) {
         if (is_locked(dir_fd, name))
             copy_file_add(scan->container, path, 0, 0)->kind = COPY_FILE_LOCKED;
         return (0);
@@ -291,17 +293,12 @@ read_names(int dir_fd, char ***namesp, size_t *countp, bool *is_rootp)
     char **names = NULL;
     DIR *dir;
     size_t i, room = 0;
-    int error, fd;
+    int error;
 
     *namesp = NULL;
     *countp = 0;
-    if ((fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    if ((dir = file_list(dir_fd)) == NULL)
         return (errno);
-    if ((dir = fdopendir(fd)) == NULL) {
-        error = errno;
-        (void)close(fd);
-        return (error);
-    }
     while (errno = 0, (entry = readdir(dir)) != NULL && *countp < INVENTORY_FILES_MAX) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
