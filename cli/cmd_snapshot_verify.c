@@ -7,7 +7,6 @@
 #include "cli/snapshot_keys.h"
 #include "cli/target.h"
 #include "common/file.h"
-#include "keystore/archive_key.h"
 #include "snapshot/manifest.h"
 #include "snapshot/verify.h"
 
@@ -90,24 +89,6 @@ open_keys(CLI *cli, TARGET *target, const OPTIONS *options, VERIFICATION *v, STA
     return (0);
 }
 
-static int
-check_mac(const VERIFICATION *v, const uint8_t *data, size_t len, bool *checkedp, STATUS *status)
-{
-    SECRET *key = NULL;
-    uint64_t id;
-    int ret;
-
-    *checkedp = false;
-    if (!v->manifest->has_keystore || v->keys.keyring == NULL)
-        return (0);
-    if ((ret = archive_key_of_home(v->keys.keyring, ARCHIVE_KEY_MANIFEST, &id, &key, status)) ==
-          0 &&
-        (ret = manifest_check_mac(data, len, v->manifest, key, status)) == 0)
-        *checkedp = true;
-    secret_free(key);
-    return (ret);
-}
-
 /* A manifest that is not the one that was written is told at once: it would only mislead. */
 static int
 read_manifest(const TARGET *target, VERIFICATION *v, STATUS *status)
@@ -123,7 +104,7 @@ read_manifest(const TARGET *target, VERIFICATION *v, STATUS *status)
         goto err;
     if ((ret = manifest_decode(data, len, &v->manifest, status)) != 0)
         goto err;
-    ret = check_mac(v, data, len, &v->mac_checked, status);
+    ret = snapshot_keys_check_manifest(&v->keys, data, len, v->manifest, &v->mac_checked, status);
 
 err:
     free(data);

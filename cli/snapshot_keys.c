@@ -5,6 +5,7 @@
 
 #include "cli/home_access.h"
 #include "cli/output.h"
+#include "keystore/archive_key.h"
 #include "keystore/mirror.h"
 
 #include <stdlib.h>
@@ -184,6 +185,24 @@ snapshot_keys_open(int fd, const SETTINGS *settings, const SETTINGS *from, const
       fd, keys->data, keys->len, &keys->settings, &options, &keys->keyring, status);
     if (ret != 0)
         advise(status);
+    return (ret);
+}
+
+int
+snapshot_keys_check_manifest(const SNAPSHOT_KEYS *keys, const uint8_t *data, size_t len,
+  const MANIFEST *manifest, bool *checkedp, STATUS *status)
+{
+    SECRET *key = NULL;
+    uint64_t id;
+    int ret;
+
+    *checkedp = false;
+    if (!manifest->has_keystore || keys->keyring == NULL)
+        return (0);
+    if ((ret = archive_key_of_home(keys->keyring, ARCHIVE_KEY_MANIFEST, &id, &key, status)) == 0 &&
+        (ret = manifest_check_mac(data, len, manifest, key, status)) == 0)
+        *checkedp = true;
+    secret_free(key);
     return (ret);
 }
 

@@ -10,6 +10,7 @@
 #define WTKMS_CLI_SNAPSHOT_KEYS_H
 
 #include "keystore/keyring.h"
+#include "snapshot/manifest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,14 @@ int snapshot_keys_take(const uint8_t *keystore, size_t keystore_len, const uint8
  */
 int snapshot_keys_open(int fd, const SETTINGS *settings, const SETTINGS *from, const char *trust,
   bool partial, const LOG *log, SNAPSHOT_KEYS *keys, STATUS *status) WTKMS_CHECKED;
+
+/*
+ * snapshot_keys_check_manifest -- Whether the bytes that manifest was decoded from are those that were written
+ *     with the copy: *checkedp. Without keys, or where there is no keystore and so no MAC, it stays false.
+ *     As manifest_check_mac and archive_key_of_home.
+ */
+int snapshot_keys_check_manifest(const SNAPSHOT_KEYS *keys, const uint8_t *data, size_t len,
+  const MANIFEST *manifest, bool *checkedp, STATUS *status) WTKMS_CHECKED;
 
 void snapshot_keys_release(SNAPSHOT_KEYS *keys);
 

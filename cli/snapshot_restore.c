@@ -9,7 +9,6 @@
 #include "cli/survey.h"
 #include "common/file.h"
 #include "datafile/home.h"
-#include "keystore/archive_key.h"
 #include "keystore/mirror.h"
 
 #include <errno.h>
@@ -469,25 +468,19 @@ err:
 static int
 read_manifest(SNAPSHOT_RESTORE *r, STATUS *status)
 {
-    SECRET *key = NULL;
     uint8_t *data = NULL;
-    uint64_t id;
     size_t len;
     int ret;
 
     if ((ret = read_brought(r, MANIFEST_FILE, MANIFEST_MAX_BYTES, &data, &len, status)) != 0 ||
         data == NULL)
         goto err;
-    if ((ret = manifest_decode(data, len, &r->manifest, status)) != 0 || !r->manifest->has_keystore)
-        goto err;
-    if ((ret = archive_key_of_home(r->keys.keyring, ARCHIVE_KEY_MANIFEST, &id, &key, status)) ==
-          0 &&
-        (ret = manifest_check_mac(data, len, r->manifest, key, status)) == 0)
-        r->mac_checked = true;
+    if ((ret = manifest_decode(data, len, &r->manifest, status)) == 0)
+        ret =
+          snapshot_keys_check_manifest(&r->keys, data, len, r->manifest, &r->mac_checked, status);
 
 err:
     free(data);
-    secret_free(key);
     return (ret);
 }
 

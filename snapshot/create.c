@@ -60,6 +60,16 @@ switch_user(const RUN *run, bool to_owner, STATUS *status)
               : run->options->switch_user(run->options->context, to_owner, status));
 }
 
+/* Back to the home's owner behind what ended with ret, whose words go first. */
+static int
+back_to_owner(const RUN *run, int ret, STATUS *status)
+{
+    STATUS back;
+    int back_ret = switch_user(run, true, ret == 0 ? status : &back);
+
+    return (ret == 0 ? back_ret : ret);
+}
+
 /* --- who else is there */
 
 static int
@@ -368,7 +378,6 @@ open_source(const RUN *run, const CREATE_FILE *file, int *fdp, STATUS *status)
 static int
 copy_batch(RUN *run, size_t first, size_t count, STATUS *status)
 {
-    STATUS ignored;
     size_t i;
     int fds[BATCH], ret = 0;
 
@@ -382,8 +391,7 @@ copy_batch(RUN *run, size_t first, size_t count, STATUS *status)
                 ret = copy_file(run, fds[i], &run->plan.files[first + i], status);
         if (ret == 0)
             ret = run->sink->sync(run->sink, status);
-        if (switch_user(run, true, ret == 0 ? status : &ignored) != 0 && ret == 0)
-            ret = (int)status->status_class;
+        ret = back_to_owner(run, ret, status);
     }
     for (i = 0; i < count; i++)
         if (fds[i] >= 0)
@@ -521,7 +529,6 @@ static int
 finish(RUN *run, STATUS *status)
 {
     SECRET *key = NULL;
-    STATUS ignored;
     int ret;
 
     if ((ret = read_last(run, status)) != 0)
@@ -542,8 +549,7 @@ finish(RUN *run, STATUS *status)
         return (ret);
     if ((ret = switch_user(run, false, status)) == 0) {
         ret = write_last(run, key, status);
-        if (switch_user(run, true, ret == 0 ? status : &ignored) != 0 && ret == 0)
-            ret = (int)status->status_class;
+        ret = back_to_owner(run, ret, status);
     }
     secret_free(key);
     return (ret);
@@ -555,7 +561,6 @@ begin(RUN *run, STATUS *status)
     FILE_COPY_OPTIONS copying = {.throttle = run->options->throttle,
       .progress = run->options->progress,
       .context = run->options->context};
-    STATUS ignored;
     int ret;
 
     if ((ret = take_locks(run, status)) != 0 ||
@@ -572,8 +577,7 @@ begin(RUN *run, STATUS *status)
     ret = run->options->destination != NULL
             ? create_dir_new(run->home_fd, run->options, &run->sink, status)
             : create_tar_new(run->home_fd, run->options, &run->sink, status);
-    if (switch_user(run, true, ret == 0 ? status : &ignored) != 0 && ret == 0)
-        ret = (int)status->status_class;
+    ret = back_to_owner(run, ret, status);
     return (ret);
 }
 

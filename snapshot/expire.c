@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "datafile/engine_lock.h"
+#include "keystore/keyring.h"
 #include "rotation/copy_lock.h"
 #include "snapshot/file_copy.h"
 
@@ -20,13 +21,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEYSTORE_LOCK "wtkms.keystore.lock"
 #define DEPTH_MAX 64
 #define TEXT_MAX ((size_t)64 * 1024) /* files up to this are compared by their hash */
 
 /* Ours, or the engine's, without content: they come into a copy when it is looked at. */
 static const char *const own_files[] = {
-  ENGINE_LOCK_FILE, KEYSTORE_LOCK, COPY_LOCK_FILE, MANIFEST_UNFINISHED_FILE ".new"};
+  ENGINE_LOCK_FILE, KEYRING_LOCK, COPY_LOCK_FILE, MANIFEST_UNFINISHED_FILE ".new"};
 
 typedef struct {
     const char *path; /* of the copy */

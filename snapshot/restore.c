@@ -6,8 +6,10 @@
 #include "common/file.h"
 #include "crypto/encode.h"
 #include "datafile/engine_lock.h"
+#include "keystore/keyring.h"
 #include "keystore/mirror.h"
 #include "keystore/state_file.h"
+#include "rotation/copy_lock.h"
 
 #include <bson/bson.h>
 
@@ -26,10 +28,10 @@
 static const char *const held_back[] = {"WiredTiger.basecfg", "WiredTiger", "WiredTiger.ibackup",
   "WiredTiger.backup", "WiredTiger.turtle", "WiredTiger.turtle.set"};
 /* What the restored home has its own of. */
-static const char *const put_away[] = {"WiredTiger.config", "wtkms.keystore", MANIFEST_FILE};
+static const char *const put_away[] = {MIRROR_FILE, KEYRING_FILE, MANIFEST_FILE};
 /* What belonged to the process, or to the moment, and not to the data. */
-static const char *const left_out[] = {ENGINE_LOCK_FILE, STATE_FILE, "wtkms.copies.lock",
-  "wtkms.keystore.lock", "wtkms.keystore.new", "wtkms.keystore.prev"};
+static const char *const left_out[] = {
+  ENGINE_LOCK_FILE, STATE_FILE, COPY_LOCK_FILE, KEYRING_LOCK, KEYRING_FILE ".new", KEYRING_PREV};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -265,7 +267,7 @@ restore_clear(int home_fd, STATUS *status)
         if ((ret = put_in_place(home_fd, put_away[i], false, status)) != 0)
             return (ret);
     /* Of the copy's keystore, under the copy's uuid: nothing here can use it. */
-    if (unlinkat(home_fd, "wtkms.keystore.prev", 0) != 0 && errno != ENOENT)
+    if (unlinkat(home_fd, KEYRING_PREV, 0) != 0 && errno != ENOENT)
         return (status_set_errno(
           status, errno, "restore-remove", "removing the copy's keystore of before"));
     if (fsync(home_fd) != 0 || unlinkat(home_fd, MANIFEST_UNFINISHED_FILE, 0) != 0 ||

@@ -8,6 +8,7 @@
 #include "snapshot/restore.h"
 
 #include "common/file.h"
+#include "keystore/keyring.h"
 #include "keystore/mirror.h"
 #include "snapshot/archive_open.h"
 
@@ -180,7 +181,7 @@ restore_peek(int fd, const char *name, RESTORE_PEEK *peek, STATUS *status)
           archive_entry_size(entry) < 0 ? 0 : (uint64_t)archive_entry_size(entry);
         base = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
         depth = depth_of(path);
-        if (strcmp(base, "wtkms.keystore") == 0 && depth < keystore_depth) {
+        if (strcmp(base, KEYRING_FILE) == 0 && depth < keystore_depth) {
             ret = keep_content(
               archive, name, KEYSTORE_MAX_BYTES, &peek->keystore, &peek->keystore_len, status);
             keystore_depth = depth;
